@@ -1,1 +1,6 @@
-//! corelane-log
+//! One replica's data: record batches in segments, as pure state that emits disk operations.
+//!
+//! Not aware of topics, connections, wire structs or replication; it knows batches, offsets, producers and files.
+#![forbid(unsafe_code)]
+
+pub mod disk;

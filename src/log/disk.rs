@@ -1,0 +1,243 @@
+//! The seam between the log and whatever stores bytes: operations out, completions in.
+//!
+//! The broker's shell carries operations out on io_uring and on helper threads, the simulator on a virtual disk
+//! that loses, tears and corrupts. Paths are relative to the data directory and use `/`.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// An open file. Cloning shares it; it closes when the last clone is dropped, so a response that is still being
+/// sent from a segment keeps the segment readable after retention has removed its name.
+#[derive(Clone)]
+pub struct FileHandle(Arc<dyn FileObject>);
+
+/// What a shell puts behind a [`FileHandle`]: its own descriptor type, found again with [`FileHandle::get`].
+pub trait FileObject: Any + Send + Sync {
+    /// For the shell's downcast.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl FileHandle {
+    /// Wraps the shell's descriptor.
+    pub fn new(object: impl FileObject) -> FileHandle {
+        FileHandle(Arc::new(object))
+    }
+
+    /// The shell's own type. Panics: if the handle came from another shell, which is our own mistake.
+    #[must_use]
+    pub fn get<T: 'static>(&self) -> &T {
+        self.0.as_any().downcast_ref().expect("file handles never change shells")
+    }
+}
+
+impl fmt::Debug for FileHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileHandle({:p})", Arc::as_ptr(&self.0))
+    }
+}
+
+/// Names one operation until its completion. The upper half names the owner (a log's slot on its shard), so that a
+/// completion is routed without a table.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DiskToken(pub u64);
+
+impl DiskToken {
+    /// The slot given to [`DiskQueue::push`].
+    #[must_use]
+    pub fn owner(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// One thing to do with the disk. Every operation is answered by exactly one completion under its token.
+#[derive(Debug)]
+pub enum DiskOp {
+    /// Writes `parts` one behind the other at `offset` of a file opened by [`DiskOp::OpenSegment`].
+    ///
+    /// Shape: `offset`, each part's address and each part's length are multiples of 4096. Completed only when all
+    /// bytes are written (the shell goes on after a short write). Durability: with `sync`, on stable storage
+    /// (`RWF_DSYNC`) when it completes; without, it survives the process but not the power supply.
+    Write {
+        /// The segment.
+        file: FileHandle,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// What, in order.
+        parts: Vec<Bytes>,
+        /// Whether completion means stable storage.
+        sync: bool,
+    },
+    /// Reads exactly `len` bytes at `offset` (any alignment; the shell widens) past the page cache.
+    /// Answer: [`DiskOutcome::Read`], shorter only at the end of the file.
+    Read {
+        /// The segment.
+        file: FileHandle,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes.
+        len: u32,
+    },
+    /// As `Read`, for a range that is about to be sent to a client: if it is resident in the page cache, answers
+    /// [`DiskOutcome::Resident`] at once, and the range may be sent with `sendfile` without blocking. The shell may
+    /// start read-ahead behind the range, up to `read_ahead` bytes.
+    ReadHistory {
+        /// The segment.
+        file: FileHandle,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes.
+        len: u32,
+        /// How far behind the range it is useful to read ahead.
+        read_ahead: u32,
+    },
+    /// Opens an existing segment for direct I/O. Answer: [`DiskOutcome::Opened`].
+    OpenSegment {
+        /// Relative path.
+        path: String,
+    },
+    /// Creates `path` (replacing nothing: an existing file is an error), writes `bytes` zeros, syncs file and
+    /// directory, opens it as `OpenSegment` does. Missing parent directories are made. Answer: [`DiskOutcome::Opened`].
+    CreateSegment {
+        /// Relative path.
+        path: String,
+        /// Size in bytes, a multiple of 4096.
+        bytes: u64,
+    },
+    /// Writes zeros over `[offset, offset + len)` and syncs; extends the file where needed. Both multiples of 4096.
+    Zero {
+        /// The segment.
+        file: FileHandle,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+    },
+    /// Renames a file, replacing an existing target, makes the target's parents, and syncs the directories.
+    Rename {
+        /// Relative path, from.
+        from: String,
+        /// Relative path, to.
+        to: String,
+    },
+    /// Removes a file, or a directory with all it holds, and syncs its parent. A missing one is no error.
+    Remove {
+        /// Relative path.
+        path: String,
+    },
+    /// Lists the plain files and directories of a directory. Answer: [`DiskOutcome::Listed`], empty if missing.
+    List {
+        /// Relative path; empty for the data directory itself.
+        path: String,
+    },
+    /// Reads a whole small file. Answer: [`DiskOutcome::File`], `None` if missing. An error beyond `bytes_max`.
+    ReadFile {
+        /// Relative path.
+        path: String,
+        /// The largest size to accept.
+        bytes_max: u64,
+    },
+    /// Replaces a small file as one atomic step: temporary file, sync, rename, directory sync.
+    WriteFile {
+        /// Relative path.
+        path: String,
+        /// The new content.
+        data: Bytes,
+    },
+    /// Asks for the file system's room. Answer: [`DiskOutcome::Space`].
+    Space,
+}
+
+/// What an operation gave.
+#[derive(Debug, Clone)]
+pub enum DiskOutcome {
+    /// Done, nothing to tell.
+    Done,
+    /// The bytes.
+    Read(Bytes),
+    /// The range can be sent from the page cache.
+    Resident,
+    /// The file is open and this long, in bytes.
+    Opened {
+        /// The handle.
+        file: FileHandle,
+        /// The file's length in bytes.
+        len: u64,
+    },
+    /// Directory entries, sorted by name.
+    Listed(Vec<DirEntry>),
+    /// A small file's content.
+    File(Option<Bytes>),
+    /// Room on the file system, in bytes.
+    Space {
+        /// Size of the file system.
+        total: u64,
+        /// What an ordinary user may still write.
+        free: u64,
+    },
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Without its directory.
+    pub name: String,
+    /// In bytes; 0 for a directory.
+    pub len: u64,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+}
+
+/// Why an operation failed. Nothing is known about how much of a failed write reached the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskError {
+    /// No room (ENOSPC, EDQUOT).
+    NoSpace,
+    /// The file is missing or exists already where it must not.
+    Missing,
+    /// Exists already.
+    Exists,
+    /// Any other error number.
+    Io(i32),
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DiskError::NoSpace => f.write_str("no space left on device"),
+            DiskError::Missing => f.write_str("no such file"),
+            DiskError::Exists => f.write_str("file exists"),
+            DiskError::Io(errno) => write!(f, "disk error {errno}"),
+        }
+    }
+}
+
+/// Collects a shard's disk operations during a turn; the shell takes them with [`DiskQueue::drain`].
+#[derive(Debug, Default)]
+pub struct DiskQueue {
+    sequence: u32,
+    ops: Vec<(DiskToken, DiskOp)>,
+}
+
+impl DiskQueue {
+    /// Queues `op` for the owner with slot `owner` and names it.
+    pub fn push(&mut self, owner: u32, op: DiskOp) -> DiskToken {
+        self.sequence = self.sequence.wrapping_add(1);
+        let token = DiskToken((u64::from(owner) << 32) | u64::from(self.sequence));
+        self.ops.push((token, op));
+        token
+    }
+
+    /// Takes what was queued, in order.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, (DiskToken, DiskOp)> {
+        self.ops.drain(..)
+    }
+
+    /// Whether nothing waits to be taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+}
