@@ -1,0 +1,69 @@
+//! The `corelane` command line: the root command, its exit codes, and the hand-over to each subcommand.
+//!
+//! What it is not: the broker. `serve` is handed to [`crate::serve`]; everything else here is an ordinary client program.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::args::ServeArgs;
+
+const ROOT_HELP: &str = "\
+Exit codes:
+  0  done
+  1  the broker refused, or part of the work failed
+  2  the command line is wrong
+  3  no broker could be reached, or the deadline passed
+  4  reading or writing a local file, standard input or standard output failed
+  5  a check found damage";
+
+/// A Kafka-wire-compatible broker for latency-critical Linux deployments, and the tools to use it.
+#[derive(Parser, Debug)]
+#[command(name = "corelane", version, after_help = ROOT_HELP, disable_help_subcommand = true)]
+pub struct Root {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Start a broker and serve Kafka clients until SIGTERM or SIGINT
+    Serve(ServeArgs),
+}
+
+/// Parses the process's arguments and runs what they ask for.
+pub fn run() -> ExitCode {
+    match Root::parse().command {
+        Command::Serve(args) => crate::serve::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Root::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_takes_its_flags() {
+        let line = "corelane serve --data-dir d --listen [::1]:1 --http h:2 --shards 3 --config c --set a=b --set c=d";
+        let root = Root::try_parse_from(line.split(' ')).expect("a correct command line");
+        let Command::Serve(args) = root.command;
+        assert_eq!(args.data_dir.as_deref(), Some(std::path::Path::new("d")));
+        assert_eq!(args.listen.map(|at| at.port), Some(1));
+        assert_eq!(args.http.map(|at| at.host), Some("h".to_string()));
+        assert_eq!(args.shards, Some(3));
+        assert_eq!(args.settings.len(), 2);
+    }
+
+    #[test]
+    fn serve_refuses_zero_shards() {
+        assert!(Root::try_parse_from(["corelane", "serve", "--shards", "0"]).is_err());
+    }
+}
