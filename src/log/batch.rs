@@ -1,0 +1,602 @@
+//! The header of a Kafka record batch (format v2) as a view, and what a leader checks before it appends a batch.
+//!
+//! Knows nothing of the records inside: a batch is validated, stamped, stored, replicated and sent as it came. What
+//! looks inside is `records.rs`. Older formats (magic 0 and 1) are named in errors and otherwise unknown.
+//!
+//! ```text
+//!  byte  field                   type  in the CRC
+//!     0  base_offset             i64   no   set by the leader
+//!     8  length                  i32   no   bytes that follow this field: the batch is 12 + length long
+//!    12  leader_epoch            i32   no   set by the leader
+//!    16  magic                   i8    no   2
+//!    17  crc                     u32   no   CRC-32C (Castagnoli) of bytes 21 up to the end of the batch
+//!    21  attributes              i16   yes  bits 0-2 compression, 3 log append time, 4 transactional, 5 control,
+//!                                           6 base_timestamp is a delete horizon
+//!    23  last_offset_delta       i32   yes  last_offset - base_offset; also last_sequence - base_sequence
+//!    27  base_timestamp          i64   yes  what the records' timestamps are relative to
+//!    35  max_timestamp           i64   yes  largest record timestamp, or the time of the append (bit 3)
+//!    43  producer_id             i64   yes  -1 for none
+//!    51  producer_epoch          i16   yes  -1 for none
+//!    53  base_sequence           i32   yes  -1 for none
+//!    57  record_count            i32   yes
+//!    61  records                       yes  compressed as one piece if attributes say so
+//! ```
+//!
+//! What a leader may change without a new CRC therefore stands before byte 21: offset and leader epoch.
+
+use core::fmt;
+
+use corelane_base::crc::crc32c;
+use corelane_base::id::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use corelane_base::time::WallMs;
+use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Size of the header in bytes, and so the smallest size of a batch.
+pub const HEADER_SIZE: usize = 61;
+
+/// Bytes in front of what the length field counts: base offset and the length itself.
+pub const LENGTH_OVERHEAD: usize = 12;
+
+/// The only format version there is here.
+pub const MAGIC: i8 = 2;
+
+/// First byte that the CRC covers.
+const CRC_START: usize = 21;
+
+const COMPRESSION_MASK: i16 = 0x07;
+const LOG_APPEND_TIME_BIT: i16 = 0x08;
+const TRANSACTIONAL_BIT: i16 = 0x10;
+const CONTROL_BIT: i16 = 0x20;
+const DELETE_HORIZON_BIT: i16 = 0x40;
+
+const _: () = assert!(size_of::<BatchHeader>() == HEADER_SIZE);
+
+/// A batch's header, copied out of its 61 bytes. It does not change with the bytes it came from: after `stamp`,
+/// take the header that `stamp` returns.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct BatchHeader {
+    base_offset: I64,
+    length: I32,
+    leader_epoch: I32,
+    magic: i8,
+    crc: U32,
+    attributes: I16,
+    last_offset_delta: I32,
+    base_timestamp: I64,
+    max_timestamp: I64,
+    producer_id: I64,
+    producer_epoch: I16,
+    base_sequence: I32,
+    record_count: I32,
+}
+
+/// How the records of a batch are compressed, with Kafka's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Compression {
+    /// Not at all.
+    None = 0,
+    /// RFC 1952.
+    Gzip = 1,
+    /// Snappy in Xerial's framing, or bare.
+    Snappy = 2,
+    /// LZ4 frame format.
+    Lz4 = 3,
+    /// RFC 8878.
+    Zstd = 4,
+}
+
+/// What a batch's max timestamp, and so its records' timestamps, mean.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TimestampType {
+    /// Set by the producer, each record its own.
+    CreateTime,
+    /// Set by the leader, all records the batch's max timestamp.
+    LogAppendTime,
+}
+
+/// What `check_produced` holds a client's batch against: settings of the topic and version of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct ProduceRules {
+    /// `max.message.bytes`: the largest batch, header included, in bytes.
+    pub batch_bytes_max: u32,
+    /// `segment.bytes`: what no batch may exceed, because it could be put nowhere.
+    pub segment_bytes: u32,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`: how far a timestamp may lie in the past.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`: how far a timestamp may lie in the future.
+    pub timestamp_after_max_ms: i64,
+    /// Whether zstd is allowed: from version 7 of the produce request on.
+    pub zstd_allowed: bool,
+}
+
+/// Why bytes are no batch that can be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BatchError {
+    /// No batch, or one that ends before its length says. Kafka code: INVALID_RECORD.
+    Truncated {
+        /// What there is.
+        size_bytes: usize,
+    },
+    /// More bytes behind the batch. Kafka code: INVALID_RECORD. (Kafka drops what is no whole batch in silence.)
+    TrailingBytes {
+        /// How many.
+        size_bytes: usize,
+    },
+    /// A length field that no batch can have. Kafka code: CORRUPT_MESSAGE.
+    BadLength {
+        /// The field.
+        length: i32,
+    },
+    /// Formats 0 and 1, which ended with Kafka 4. Kafka code: INVALID_RECORD, as Kafka 4 answers.
+    OldMagic {
+        /// 0 or 1.
+        magic: i8,
+    },
+    /// A format nobody knows. Kafka code: CORRUPT_MESSAGE.
+    UnknownMagic {
+        /// The byte.
+        magic: i8,
+    },
+    /// The checksum says something else. Kafka code: CORRUPT_MESSAGE.
+    BadCrc {
+        /// In the header.
+        stored: u32,
+        /// Of the bytes.
+        computed: u32,
+    },
+    /// Larger than the topic allows. Kafka code: MESSAGE_TOO_LARGE.
+    TooLarge {
+        /// The batch.
+        size_bytes: u32,
+        /// `max.message.bytes`.
+        size_bytes_max: u32,
+    },
+    /// Larger than a segment. Kafka code: RECORD_LIST_TOO_LARGE.
+    LargerThanSegment {
+        /// The batch.
+        size_bytes: u32,
+        /// `segment.bytes`.
+        size_bytes_max: u32,
+    },
+    /// A producer's batch starts at an offset other than 0. Kafka code: INVALID_RECORD.
+    BaseOffsetNotZero {
+        /// The field.
+        base_offset: Offset,
+    },
+    /// Record count and last offset delta contradict each other or are below one record. Kafka code: INVALID_RECORD.
+    BadCount {
+        /// The field.
+        record_count: i32,
+        /// The field.
+        last_offset_delta: i32,
+    },
+    /// A control batch from a client. Kafka code: INVALID_RECORD.
+    ControlFromClient,
+    /// A compression that Kafka does not know. Kafka code: UNSUPPORTED_COMPRESSION_TYPE.
+    UnknownCompression {
+        /// The number in the attributes.
+        id: u8,
+    },
+    /// zstd in a request older than version 7. Kafka code: UNSUPPORTED_COMPRESSION_TYPE.
+    ZstdTooEarly,
+    /// A producer id without a usable epoch or sequence. Kafka code: INVALID_RECORD.
+    BadProducer {
+        /// The field.
+        producer_id: ProducerId,
+        /// The field.
+        producer_epoch: ProducerEpoch,
+        /// The field.
+        base_sequence: i32,
+    },
+    /// A client claims log append time. Kafka code: INVALID_TIMESTAMP.
+    AppendTimeFromClient,
+    /// A timestamp too far in the past or the future. Kafka code: INVALID_TIMESTAMP.
+    TimestampOutOfRange {
+        /// Of the header.
+        timestamp: WallMs,
+        /// The earliest allowed.
+        earliest: WallMs,
+        /// The latest allowed.
+        latest: WallMs,
+    },
+    /// Offsets that run past the largest there is. Kafka code: CORRUPT_MESSAGE; only from a damaged file.
+    OffsetOverflow,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BatchError::Truncated { size_bytes } => write!(f, "no whole record batch in {size_bytes} bytes"),
+            BatchError::TrailingBytes { size_bytes } => {
+                write!(f, "{size_bytes} bytes behind the one record batch that is allowed")
+            }
+            BatchError::BadLength { length } => write!(f, "impossible batch length {length}"),
+            BatchError::OldMagic { magic } => {
+                write!(f, "record format with magic {magic} is not supported, only 2")
+            }
+            BatchError::UnknownMagic { magic } => write!(f, "unknown magic {magic}"),
+            BatchError::BadCrc { stored, computed } => {
+                write!(f, "batch is corrupt: stored crc {stored:#010x}, computed {computed:#010x}")
+            }
+            BatchError::TooLarge { size_bytes, size_bytes_max } => {
+                write!(
+                    f,
+                    "batch of {size_bytes} bytes exceeds the topic's max.message.bytes of {size_bytes_max}"
+                )
+            }
+            BatchError::LargerThanSegment { size_bytes, size_bytes_max } => {
+                write!(f, "batch of {size_bytes} bytes exceeds the topic's segment.bytes of {size_bytes_max}")
+            }
+            BatchError::BaseOffsetNotZero { base_offset } => {
+                write!(f, "base offset of a produced batch should be 0, but is {base_offset}")
+            }
+            BatchError::BadCount { record_count, last_offset_delta } => {
+                write!(f, "record count {record_count} contradicts last offset delta {last_offset_delta}")
+            }
+            BatchError::ControlFromClient => f.write_str("clients may not write control records"),
+            BatchError::UnknownCompression { id } => write!(f, "unknown compression type {id}"),
+            BatchError::ZstdTooEarly => f.write_str("zstd needs a produce request of version 7 or later"),
+            BatchError::BadProducer { producer_id, producer_epoch, base_sequence } => write!(
+                f,
+                "invalid epoch {producer_epoch} or sequence {base_sequence} in a batch of producer {producer_id}"
+            ),
+            BatchError::AppendTimeFromClient => {
+                f.write_str("producers may not set the timestamp type to LogAppendTime")
+            }
+            BatchError::TimestampOutOfRange { timestamp, earliest, latest } => {
+                write!(f, "timestamp {} is out of the range [{}, {}]", timestamp.0, earliest.0, latest.0)
+            }
+            BatchError::OffsetOverflow => f.write_str("offsets run past the largest possible"),
+        }
+    }
+}
+
+impl fmt::Debug for BatchHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchHeader")
+            .field("base_offset", &self.base_offset.get())
+            .field("length", &self.length.get())
+            .field("leader_epoch", &self.leader_epoch.get())
+            .field("magic", &self.magic)
+            .field("crc", &format_args!("{:#010x}", self.crc.get()))
+            .field("attributes", &format_args!("{:#06x}", self.attributes.get()))
+            .field("last_offset_delta", &self.last_offset_delta.get())
+            .field("base_timestamp", &self.base_timestamp.get())
+            .field("max_timestamp", &self.max_timestamp.get())
+            .field("producer_id", &self.producer_id.get())
+            .field("producer_epoch", &self.producer_epoch.get())
+            .field("base_sequence", &self.base_sequence.get())
+            .field("record_count", &self.record_count.get())
+            .finish()
+    }
+}
+
+impl Compression {
+    /// The compression with Kafka's number `id`, if there is one.
+    #[must_use]
+    pub fn from_id(id: u8) -> Option<Compression> {
+        match id {
+            0 => Some(Compression::None),
+            1 => Some(Compression::Gzip),
+            2 => Some(Compression::Snappy),
+            3 => Some(Compression::Lz4),
+            4 => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+}
+
+impl BatchHeader {
+    /// Offset of the first record.
+    #[must_use]
+    pub fn base_offset(&self) -> Offset {
+        Offset(self.base_offset.get())
+    }
+
+    /// The whole batch in bytes, header included. At least 61 in every header that `peek` gave.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        usize::try_from(self.length.get()).map_or(0, |length| LENGTH_OVERHEAD + length)
+    }
+
+    /// The leader's epoch when it appended the batch.
+    #[must_use]
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.get())
+    }
+
+    /// The format version: 2 in every header that `peek` gave.
+    #[must_use]
+    pub fn magic(&self) -> i8 {
+        self.magic
+    }
+
+    /// The stored CRC-32C.
+    #[must_use]
+    pub fn crc(&self) -> u32 {
+        self.crc.get()
+    }
+
+    /// All attribute bits.
+    #[must_use]
+    pub fn attributes(&self) -> i16 {
+        self.attributes.get()
+    }
+
+    /// How the records are compressed. Errors: [`BatchError::UnknownCompression`].
+    pub fn compression(&self) -> Result<Compression, BatchError> {
+        let id = (self.attributes.get() & COMPRESSION_MASK) as u8;
+        Compression::from_id(id).ok_or(BatchError::UnknownCompression { id })
+    }
+
+    /// Whose clock the timestamps come from.
+    #[must_use]
+    pub fn timestamp_type(&self) -> TimestampType {
+        if self.attributes.get() & LOG_APPEND_TIME_BIT == 0 {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
+        }
+    }
+
+    /// Whether the batch belongs to a transaction.
+    #[must_use]
+    pub fn is_transactional(&self) -> bool {
+        self.attributes.get() & TRANSACTIONAL_BIT != 0
+    }
+
+    /// Whether the batch holds a control record (a transaction's end), which consumers skip.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.attributes.get() & CONTROL_BIT != 0
+    }
+
+    /// Whether `base_timestamp` is the time from which compaction may remove the batch's tombstones.
+    #[must_use]
+    pub fn has_delete_horizon(&self) -> bool {
+        self.attributes.get() & DELETE_HORIZON_BIT != 0
+    }
+
+    /// Last offset minus base offset.
+    #[must_use]
+    pub fn last_offset_delta(&self) -> i32 {
+        self.last_offset_delta.get()
+    }
+
+    /// What the records' timestamps are relative to, in milliseconds; -1 for none.
+    #[must_use]
+    pub fn base_timestamp(&self) -> WallMs {
+        WallMs(self.base_timestamp.get())
+    }
+
+    /// The largest timestamp of the batch, as its producer or, for log append time, its leader says; -1 for none.
+    #[must_use]
+    pub fn max_timestamp(&self) -> WallMs {
+        WallMs(self.max_timestamp.get())
+    }
+
+    /// Who wrote it; -1 if the producer is not idempotent.
+    #[must_use]
+    pub fn producer_id(&self) -> ProducerId {
+        ProducerId(self.producer_id.get())
+    }
+
+    /// Whether an idempotent or transactional producer wrote it.
+    #[must_use]
+    pub fn has_producer(&self) -> bool {
+        self.producer_id.get() >= 0
+    }
+
+    /// The incarnation of that producer; -1 for none.
+    #[must_use]
+    pub fn producer_epoch(&self) -> ProducerEpoch {
+        ProducerEpoch(self.producer_epoch.get())
+    }
+
+    /// The producer's number of the first record; -1 for none.
+    #[must_use]
+    pub fn base_sequence(&self) -> i32 {
+        self.base_sequence.get()
+    }
+
+    /// How many records the batch holds: after compaction fewer than its offsets.
+    #[must_use]
+    pub fn record_count(&self) -> i32 {
+        self.record_count.get()
+    }
+
+    /// Offset of the last record, inclusive.
+    #[must_use]
+    pub fn last_offset(&self) -> Offset {
+        Offset(self.base_offset.get().saturating_add(i64::from(self.last_offset_delta.get())))
+    }
+
+    /// The offset behind the last record: where the next batch starts.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        Offset(self.last_offset().0.saturating_add(1))
+    }
+
+    /// The producer's number of the last record; after `i32::MAX` comes 0. -1 for none.
+    #[must_use]
+    pub fn last_sequence(&self) -> i32 {
+        match self.base_sequence.get() {
+            -1 => -1,
+            base => sequence_plus(base, self.last_offset_delta.get()),
+        }
+    }
+
+    /// The header of the same batch elsewhere in a log.
+    #[must_use]
+    pub fn at(mut self, base_offset: Offset, leader_epoch: LeaderEpoch) -> BatchHeader {
+        self.base_offset.set(base_offset.0);
+        self.leader_epoch.set(leader_epoch.0);
+        self
+    }
+}
+
+/// The sequence number `delta` records after `sequence`: after `i32::MAX` comes 0.
+#[must_use]
+pub fn sequence_plus(sequence: i32, delta: i32) -> i32 {
+    ((i64::from(sequence) + i64::from(delta)) & i64::from(i32::MAX)) as i32
+}
+
+/// Reads the header at the start of `bytes`, which may hold more or less than the batch.
+///
+/// `Ok(None)`: fewer bytes than a header, nothing wrong so far. Checks length and magic alone; the batch may end
+/// behind `bytes`, and its CRC may be wrong. Errors: `BadLength`, `OldMagic`, `UnknownMagic`.
+pub fn peek(bytes: &[u8]) -> Result<Option<BatchHeader>, BatchError> {
+    let Ok((header, _)) = BatchHeader::read_from_prefix(bytes) else { return Ok(None) };
+    match header.magic {
+        MAGIC => {}
+        magic @ (0 | 1) => return Err(BatchError::OldMagic { magic }),
+        magic => return Err(BatchError::UnknownMagic { magic }),
+    }
+    if header.size_bytes() < HEADER_SIZE {
+        return Err(BatchError::BadLength { length: header.length.get() });
+    }
+    Ok(Some(header))
+}
+
+/// Checks the batch at the start of `bytes` as it lies in a segment file: header, CRC, and counts that fit.
+///
+/// `Ok(None)`: the batch does not end within `bytes`. Behind a torn write, in a recycled file, anything can stand
+/// here. Allows what compaction leaves: fewer records than offsets, down to none. Errors: those of `peek`, and
+/// `BadCrc`, `BadCount`, `OffsetOverflow`, `UnknownCompression`.
+pub fn check_stored(bytes: &[u8]) -> Result<Option<BatchHeader>, BatchError> {
+    let Some(header) = peek(bytes)? else { return Ok(None) };
+    let Some(batch) = bytes.get(..header.size_bytes()) else { return Ok(None) };
+    check_crc(&header, batch)?;
+    let (record_count, last_offset_delta) = (header.record_count(), header.last_offset_delta());
+    let count_plausible = record_count >= 0 && i64::from(record_count) <= i64::from(last_offset_delta) + 1;
+    if last_offset_delta < 0 || !count_plausible {
+        return Err(BatchError::BadCount { record_count, last_offset_delta });
+    }
+    let end = header.base_offset().0.checked_add(i64::from(last_offset_delta) + 1);
+    if header.base_offset().0 < 0 || end.is_none() {
+        return Err(BatchError::OffsetOverflow);
+    }
+    header.compression()?;
+    Ok(Some(header))
+}
+
+/// Checks a batch from a client as Kafka's leader does before it appends: `batch` must be exactly one batch.
+///
+/// Looks at the header and at every byte for the CRC, at no record: what Kafka finds in the records themselves
+/// (malformed varints, a max timestamp that no record has, keyless records for a compacted topic) is not found
+/// here; `records.rs` has checks for those who need them. Timestamps are judged by the header's two, of which the
+/// smaller need not be the smallest of the records'. Order of the checks as in Kafka, so that of two faults the same
+/// one is named. Errors: every variant but `OffsetOverflow`.
+/// Source: Kafka `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`, `LogValidator`.
+pub fn check_produced(batch: &[u8], rules: &ProduceRules, now: WallMs) -> Result<BatchHeader, BatchError> {
+    let Some(header) = peek(batch)? else { return Err(BatchError::Truncated { size_bytes: batch.len() }) };
+    if header.size_bytes() > batch.len() {
+        return Err(BatchError::Truncated { size_bytes: batch.len() });
+    }
+    let compression = header.compression()?;
+    if compression == Compression::Zstd && !rules.zstd_allowed {
+        return Err(BatchError::ZstdTooEarly);
+    }
+    if header.size_bytes() < batch.len() {
+        return Err(BatchError::TrailingBytes { size_bytes: batch.len() - header.size_bytes() });
+    }
+    if header.base_offset() != Offset(0) {
+        return Err(BatchError::BaseOffsetNotZero { base_offset: header.base_offset() });
+    }
+    check_size(&header, rules)?;
+    check_crc(&header, batch)?;
+    check_client_fields(&header)?;
+    check_timestamps(&header, rules, now)?;
+    Ok(header)
+}
+
+fn check_size(header: &BatchHeader, rules: &ProduceRules) -> Result<(), BatchError> {
+    let size_bytes = u32::try_from(header.size_bytes()).expect("12 + i32::MAX fits");
+    if size_bytes > rules.batch_bytes_max {
+        return Err(BatchError::TooLarge { size_bytes, size_bytes_max: rules.batch_bytes_max });
+    }
+    if size_bytes > rules.segment_bytes {
+        return Err(BatchError::LargerThanSegment { size_bytes, size_bytes_max: rules.segment_bytes });
+    }
+    Ok(())
+}
+
+fn check_crc(header: &BatchHeader, batch: &[u8]) -> Result<(), BatchError> {
+    assert!(batch.len() == header.size_bytes(), "the caller cut the batch out");
+    let computed = crc32c(&batch[CRC_START..]);
+    if computed == header.crc() { Ok(()) } else { Err(BatchError::BadCrc { stored: header.crc(), computed }) }
+}
+
+fn check_client_fields(header: &BatchHeader) -> Result<(), BatchError> {
+    let (record_count, last_offset_delta) = (header.record_count(), header.last_offset_delta());
+    if record_count <= 0 || last_offset_delta < 0 || record_count - 1 != last_offset_delta {
+        return Err(BatchError::BadCount { record_count, last_offset_delta });
+    }
+    if header.is_control() {
+        return Err(BatchError::ControlFromClient);
+    }
+    if header.has_producer() && (header.base_sequence() < 0 || header.producer_epoch().0 < 0) {
+        return Err(BatchError::BadProducer {
+            producer_id: header.producer_id(),
+            producer_epoch: header.producer_epoch(),
+            base_sequence: header.base_sequence(),
+        });
+    }
+    Ok(())
+}
+
+/// -1 stands for "no timestamp" and is always allowed.
+fn check_timestamps(header: &BatchHeader, rules: &ProduceRules, now: WallMs) -> Result<(), BatchError> {
+    if header.timestamp_type() == TimestampType::LogAppendTime {
+        return Err(BatchError::AppendTimeFromClient);
+    }
+    if rules.timestamp_type == TimestampType::LogAppendTime {
+        return Ok(());
+    }
+    let earliest = WallMs(now.0.saturating_sub(rules.timestamp_before_max_ms));
+    let latest = WallMs(now.0.saturating_add(rules.timestamp_after_max_ms));
+    for timestamp in [header.base_timestamp(), header.max_timestamp()] {
+        if timestamp != WallMs(-1) && !(earliest..=latest).contains(&timestamp) {
+            return Err(BatchError::TimestampOutOfRange { timestamp, earliest, latest });
+        }
+    }
+    Ok(())
+}
+
+/// Stamps `base_offset` and `leader_epoch` into a checked batch and returns its new header.
+///
+/// Shape: writes bytes 0..8 and 12..16, big endian; both lie outside the CRC. Panics: if `batch` is shorter than a
+/// header. Source: KIP-98.
+pub fn stamp(batch: &mut [u8], base_offset: Offset, leader_epoch: LeaderEpoch) -> BatchHeader {
+    let (header, _) = BatchHeader::mut_from_prefix(batch).expect("a checked batch has a header");
+    *header = header.at(base_offset, leader_epoch);
+    *header
+}
+
+/// Makes `now` the timestamp of all records of a checked batch (log append time) and renews the CRC, for which all
+/// bytes are read once more. Returns the new header.
+///
+/// Shape: sets attribute bit 3 and `max_timestamp`; `base_timestamp` stays, as in Kafka. Panics: if `batch` is
+/// shorter than a header or not exactly one batch.
+pub fn stamp_append_time(batch: &mut [u8], now: WallMs) -> BatchHeader {
+    let (header, _) = BatchHeader::mut_from_prefix(batch).expect("a checked batch has a header");
+    header.attributes.set(header.attributes.get() | LOG_APPEND_TIME_BIT);
+    header.max_timestamp.set(now.0);
+    stamp_crc(batch)
+}
+
+/// Writes the CRC of a finished batch and returns its header. Panics: if `batch` is not exactly one batch by its
+/// length field.
+pub fn stamp_crc(batch: &mut [u8]) -> BatchHeader {
+    assert!(batch.len() >= HEADER_SIZE, "a batch has a header");
+    let crc = crc32c(&batch[CRC_START..]);
+    let (header, _) = BatchHeader::mut_from_prefix(batch).expect("just compared");
+    header.crc.set(crc);
+    let header = *header;
+    assert!(header.size_bytes() == batch.len(), "exactly one batch");
+    header
+}

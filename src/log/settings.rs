@@ -1,0 +1,85 @@
+//! What a log is told from outside: its settings, already checked, and the moment's context; and what it tells the
+//! operator.
+//!
+//! Not the parsing of settings: names, defaults and ranges are the configuration's business.
+
+use corelane_base::time::Now;
+
+use crate::batch::TimestampType;
+use crate::disk::DiskQueue;
+use crate::pool::SegmentPool;
+
+/// When an appended batch counts as flushed, so that it may be acknowledged and read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it is on stable storage: survives the power supply.
+    Sync,
+    /// Once the disk write has completed: survives the process.
+    Write,
+    /// Once it stands in the tail memory; written behind. Survives nothing.
+    Memory,
+}
+
+/// One log's settings. `-1` means "no limit" where Kafka's setting of the same name says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `segment.bytes`: a segment is rolled before it would become larger.
+    pub segment_bytes: u64,
+    /// `segment.ms`: a segment is rolled when its records span more, in milliseconds.
+    pub segment_ms: i64,
+    /// `retention.bytes`, or -1.
+    pub retention_bytes: i64,
+    /// `retention.ms`, or -1.
+    pub retention_ms: i64,
+    /// Whether `cleanup.policy` holds `delete`: without it neither limit of retention applies.
+    pub deletes: bool,
+    /// `max.message.bytes`: the largest batch taken from a client.
+    pub batch_bytes_max: u32,
+    /// `index.interval.bytes`: how many bytes of batches lie between two index entries.
+    pub index_interval_bytes: u32,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_ms_max: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_ms_max: i64,
+    /// `corelane.durability`.
+    pub durability: Durability,
+    /// `producer.id.expiration.ms`: how long an idle producer's state is kept.
+    pub producer_id_expiration_ms: i64,
+    /// Whether `cleanup.policy` holds `compact`: offsets may then have gaps, and records need keys.
+    pub compacted: bool,
+}
+
+/// What every call needs of the shard. Borrowed for the call.
+#[derive(Debug)]
+pub struct LogCx<'a> {
+    /// Both clocks, read once a turn.
+    pub now: Now,
+    /// Takes the operations.
+    pub disk: &'a mut DiskQueue,
+    /// The shard's spare segments.
+    pub pool: &'a mut SegmentPool,
+    /// Takes what an operator should read.
+    pub notices: &'a mut Vec<LogNotice>,
+}
+
+/// How much a notice matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeLevel {
+    /// A human must look.
+    Error,
+    /// We coped.
+    Warn,
+    /// Lifecycle.
+    Info,
+}
+
+/// Something an operator should read, with the log's directory in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogNotice {
+    /// How much it matters.
+    pub level: NoticeLevel,
+    /// The sentence.
+    pub text: String,
+}
