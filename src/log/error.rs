@@ -9,6 +9,7 @@ use corelane_base::id::Offset;
 use crate::batch::BatchError;
 use crate::disk::DiskError;
 use crate::producers::ProducerError;
+use crate::records::RecordError;
 
 /// Why a log is offline. It stays so until the broker restarts and recovers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,11 @@ pub enum AppendError {
     Offline,
     /// The batch is not what may be appended here.
     Batch(BatchError),
+    /// Records without a key for a compacted log: their numbers in the batch, the first few.
+    /// Kafka code: INVALID_RECORD.
+    RecordsWithoutKey(Vec<i32>),
+    /// The records inside do not decode, where they had to be looked at.
+    Records(RecordError),
     /// The idempotent producer's state forbids it.
     Producer(ProducerError),
     /// A follower's batch does not continue the log.

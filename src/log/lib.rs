@@ -10,3 +10,8 @@ pub mod producers;
 pub mod records;
 pub mod builder;
 pub mod disk;
+mod tail;
+pub mod error;
+pub mod settings;
+pub mod pool;
+pub mod log;

@@ -4,11 +4,25 @@
 
 use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset};
-use corelane_base::time::WallMs;
+use corelane_base::time::{Now, WallMs};
 
-use crate::disk::{DiskError, DiskOutcome, DiskToken, FileHandle};
+use crate::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken, FileHandle};
 use crate::error::{AppendError, OfflineReason, ReadError};
-use crate::settings::{LogCx, LogSettings};
+use crate::pool::SegmentPool;
+use crate::settings::{LogNotice, LogSettings};
+
+/// What every call needs of the shard. Borrowed for the call.
+#[derive(Debug)]
+pub struct LogCx<'a> {
+    /// Both clocks, read once a turn.
+    pub now: Now,
+    /// Takes the operations.
+    pub disk: &'a mut DiskQueue,
+    /// The shard's spare segments.
+    pub pool: &'a mut SegmentPool,
+    /// Takes what an operator should read.
+    pub notices: &'a mut Vec<LogNotice>,
+}
 
 /// Whether a log serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +39,10 @@ pub enum LogState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendOrigin {
     /// A client's produce request: everything is checked.
-    Client,
+    Client {
+        /// From version 7 of the request on.
+        zstd_allowed: bool,
+    },
     /// The broker itself (group offsets, control batches): well-formed by construction, stamped as a client's.
     Internal,
     /// The leader's stored batch: keeps its offset and leader epoch.

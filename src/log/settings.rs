@@ -1,13 +1,8 @@
-//! What a log is told from outside: its settings, already checked, and the moment's context; and what it tells the
-//! operator.
+//! What a log is told from outside (its settings, already checked), and what it tells the operator.
 //!
 //! Not the parsing of settings: names, defaults and ranges are the configuration's business.
 
-use corelane_base::time::Now;
-
 use crate::batch::TimestampType;
-use crate::disk::DiskQueue;
-use crate::pool::SegmentPool;
 
 /// When an appended batch counts as flushed, so that it may be acknowledged and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +19,7 @@ pub enum Durability {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
     /// `segment.bytes`: a segment is rolled before it would become larger.
-    pub segment_bytes: u64,
+    pub segment_bytes: u32,
     /// `segment.ms`: a segment is rolled when its records span more, in milliseconds.
     pub segment_ms: i64,
     /// `retention.bytes`, or -1.
@@ -49,19 +44,6 @@ pub struct LogSettings {
     pub producer_id_expiration_ms: i64,
     /// Whether `cleanup.policy` holds `compact`: offsets may then have gaps, and records need keys.
     pub compacted: bool,
-}
-
-/// What every call needs of the shard. Borrowed for the call.
-#[derive(Debug)]
-pub struct LogCx<'a> {
-    /// Both clocks, read once a turn.
-    pub now: Now,
-    /// Takes the operations.
-    pub disk: &'a mut DiskQueue,
-    /// The shard's spare segments.
-    pub pool: &'a mut SegmentPool,
-    /// Takes what an operator should read.
-    pub notices: &'a mut Vec<LogNotice>,
 }
 
 /// How much a notice matters.
