@@ -1,1 +1,12 @@
-//! corelane-sim
+//! A whole broker in one thread under one seed: virtual disk, network and clock below the very same log and node
+//! code that runs in production, clients and checkers above it.
+//!
+//! Not a test double: nothing of the broker is replaced, only what it stands on. The same seed gives the same run to
+//! the last bit; [`hash::StateHash`] proves it.
+#![forbid(unsafe_code)]
+
+pub mod hash;
+pub mod pages;
+pub mod disk;
+#[cfg(test)]
+mod disk_tests;
