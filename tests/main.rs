@@ -1,1 +1,5 @@
-//! Integration tests.
+//! Integration tests: the built broker, started as users start it. One binary, because each further one would be
+//! linked anew. What needs no process is tested in the crates.
+
+#[allow(dead_code, reason = "its users are added test module by test module")]
+mod harness;
