@@ -39,10 +39,15 @@ pub const HEADER_SIZE: usize = 61;
 pub const LENGTH_OVERHEAD: usize = 12;
 
 /// The only format version there is here.
-pub const MAGIC: i8 = 2;
+const MAGIC: i8 = 2;
 
 /// First byte that the CRC covers.
 const CRC_START: usize = 21;
+const LENGTH_AT: usize = 8;
+const MAGIC_AT: usize = 16;
+
+/// The smallest length that a record of format 0 can have: below it nobody looks for the magic.
+const OLD_LENGTH_MIN: i32 = 14;
 
 const COMPRESSION_MASK: i16 = 0x07;
 const LOG_APPEND_TIME_BIT: i16 = 0x08;
@@ -447,19 +452,26 @@ pub fn sequence_plus(sequence: i32, delta: i32) -> i32 {
 
 /// Reads the header at the start of `bytes`, which may hold more or less than the batch.
 ///
-/// `Ok(None)`: fewer bytes than a header, nothing wrong so far. Checks length and magic alone; the batch may end
-/// behind `bytes`, and its CRC may be wrong. Errors: `BadLength`, `OldMagic`, `UnknownMagic`.
+/// `Ok(None)`: fewer bytes than a header, nothing wrong so far. Checks length and magic alone, each as soon as it is
+/// there; the batch may end behind `bytes`, and its CRC may be wrong. Errors: `BadLength`, `OldMagic`, `UnknownMagic`.
 pub fn peek(bytes: &[u8]) -> Result<Option<BatchHeader>, BatchError> {
-    let Ok((header, _)) = BatchHeader::read_from_prefix(bytes) else { return Ok(None) };
-    match header.magic {
-        MAGIC => {}
-        magic @ (0 | 1) => return Err(BatchError::OldMagic { magic }),
-        magic => return Err(BatchError::UnknownMagic { magic }),
+    let Some((length, rest)) = bytes.get(LENGTH_AT..).and_then(|rest| rest.split_first_chunk()) else {
+        return Ok(None);
+    };
+    let length = i32::from_be_bytes(*length);
+    if length < OLD_LENGTH_MIN {
+        return Err(BatchError::BadLength { length });
     }
-    if header.size_bytes() < HEADER_SIZE {
-        return Err(BatchError::BadLength { length: header.length.get() });
+    match rest.get(MAGIC_AT - LENGTH_OVERHEAD) {
+        None => return Ok(None),
+        Some(2) => {}
+        Some(&magic @ (0 | 1)) => return Err(BatchError::OldMagic { magic: magic as i8 }),
+        Some(&magic) => return Err(BatchError::UnknownMagic { magic: magic as i8 }),
     }
-    Ok(Some(header))
+    if (length as usize) < HEADER_SIZE - LENGTH_OVERHEAD {
+        return Err(BatchError::BadLength { length });
+    }
+    Ok(BatchHeader::read_from_prefix(bytes).ok().map(|(header, _)| header))
 }
 
 /// Checks the batch at the start of `bytes` as it lies in a segment file: header, CRC, and counts that fit.
@@ -587,6 +599,54 @@ pub fn stamp_append_time(batch: &mut [u8], now: WallMs) -> BatchHeader {
     header.attributes.set(header.attributes.get() | LOG_APPEND_TIME_BIT);
     header.max_timestamp.set(now.0);
     stamp_crc(batch)
+}
+
+/// What a header is made from; `length` follows from `records_size`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    pub(crate) base_offset: Offset,
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) compression: Compression,
+    pub(crate) producer_id: ProducerId,
+    pub(crate) producer_epoch: ProducerEpoch,
+    pub(crate) base_sequence: i32,
+    pub(crate) transactional: bool,
+    pub(crate) control: bool,
+    /// At least 1; the last offset delta is one less.
+    pub(crate) record_count: i32,
+    pub(crate) base_timestamp: WallMs,
+    pub(crate) max_timestamp: WallMs,
+    /// As stored, after compression.
+    pub(crate) records_size: usize,
+}
+
+impl Parts {
+    /// The header, its CRC still 0. Panics: if the batch would exceed 2 GiB.
+    pub(crate) fn header(&self) -> BatchHeader {
+        let length = i32::try_from(HEADER_SIZE - LENGTH_OVERHEAD + self.records_size);
+        let mut attributes = self.compression as i16;
+        if self.transactional {
+            attributes |= TRANSACTIONAL_BIT;
+        }
+        if self.control {
+            attributes |= CONTROL_BIT;
+        }
+        BatchHeader {
+            base_offset: self.base_offset.0.into(),
+            length: length.expect("the format ends at 2 GiB").into(),
+            leader_epoch: self.leader_epoch.0.into(),
+            magic: MAGIC,
+            crc: 0.into(),
+            attributes: attributes.into(),
+            last_offset_delta: (self.record_count - 1).into(),
+            base_timestamp: self.base_timestamp.0.into(),
+            max_timestamp: self.max_timestamp.0.into(),
+            producer_id: self.producer_id.0.into(),
+            producer_epoch: self.producer_epoch.0.into(),
+            base_sequence: self.base_sequence.into(),
+            record_count: self.record_count.into(),
+        }
+    }
 }
 
 /// Writes the CRC of a finished batch and returns its header. Panics: if `batch` is not exactly one batch by its

@@ -3,10 +3,12 @@
 //! Not aware of topics, connections, wire structs or replication; it knows batches, offsets, producers and files.
 #![forbid(unsafe_code)]
 
+pub mod stored;
 pub mod batch;
 pub mod epochs;
 pub mod index;
 pub mod producers;
+pub mod codec;
 pub mod records;
 pub mod builder;
 pub mod disk;
