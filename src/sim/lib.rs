@@ -10,3 +10,9 @@ pub mod pages;
 pub mod disk;
 #[cfg(test)]
 mod disk_tests;
+pub mod clock;
+pub mod batch;
+pub mod trace;
+pub mod log_plan;
+pub mod log_model;
+pub mod log_world;
