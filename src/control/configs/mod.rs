@@ -1,0 +1,19 @@
+//! The registry of configuration keys, their layers, and the checked typed settings that travel.
+//!
+//! A key has one definition: name, type, default, range, documentation. Its value comes from layers, strongest
+//! first: the topic, this broker's dynamic settings, the cluster's dynamic defaults, what the broker was started
+//! with, the built-in default. Strings end here: everything below works with [`topic::TopicConfig`] and
+//! [`broker::BrokerConfig`].
+
+pub mod definition;
+
+pub mod broker_definitions;
+pub mod topic_definitions;
+
+pub mod listener;
+pub mod settings;
+
+pub mod layers;
+
+pub mod broker;
+pub mod topic;
