@@ -12,6 +12,7 @@ pub mod disk;
 mod disk_tests;
 pub mod clock;
 pub mod batch;
+pub mod net;
 pub mod trace;
 pub mod log_plan;
 pub mod log_model;
