@@ -660,3 +660,269 @@ pub fn stamp_crc(batch: &mut [u8]) -> BatchHeader {
     assert!(header.size_bytes() == batch.len(), "exactly one batch");
     header
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::builder::BatchBuilder;
+
+    /// Batches that Kafka's own Java client 4.3.1 wrote, one `name hex` a line: the same four records under each
+    /// compression, a transactional batch with log append time, and a transaction's end marker.
+    pub(crate) fn golden(name: &str) -> Vec<u8> {
+        let lines = include_str!("golden/batches.txt").lines();
+        let mut found = lines.filter_map(|line| line.split_once(' ')).filter(|(found, _)| *found == name);
+        let (_, hex) = found.next().expect("a golden batch of that name");
+        let digits = hex.as_bytes().chunks(2);
+        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    const NOW: WallMs = WallMs(1_700_000_000_000);
+
+    const RULES: ProduceRules = ProduceRules {
+        batch_bytes_max: 1_048_588,
+        segment_bytes: 1 << 30,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: 3_600_000,
+        zstd_allowed: true,
+    };
+
+    fn sample() -> Vec<u8> {
+        let mut builder = BatchBuilder::new();
+        builder.producer_id = ProducerId(7);
+        builder.producer_epoch = ProducerEpoch(1);
+        builder.base_sequence = 40;
+        builder.push(NOW, Some(b"key"), Some(b"value"));
+        builder.push(WallMs(NOW.0 + 5), None, Some(b"second value"));
+        builder.push(WallMs(NOW.0 + 2), None, None);
+        builder.build().to_vec()
+    }
+
+    /// A sample with other bytes at `at`, and a CRC that fits them.
+    fn patched(at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut batch = sample();
+        batch[at..at + bytes.len()].copy_from_slice(bytes);
+        let crc = crc32c(&batch[CRC_START..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+        batch
+    }
+
+    #[test]
+    fn headers_of_the_java_client() {
+        let codecs = [
+            ("none", Compression::None),
+            ("gzip", Compression::Gzip),
+            ("snappy", Compression::Snappy),
+            ("lz4", Compression::Lz4),
+            ("zstd", Compression::Zstd),
+        ];
+        for (name, compression) in codecs {
+            let batch = golden(name);
+            let rules = ProduceRules { timestamp_after_max_ms: 86_400_000, ..RULES };
+            let header = check_produced(&batch, &rules, NOW).expect(name);
+            assert_eq!(header.compression(), Ok(compression));
+            assert_eq!(header.size_bytes(), batch.len());
+            assert_eq!(header.magic(), 2);
+            assert_eq!(
+                (header.base_offset(), header.last_offset(), header.next_offset().0),
+                (Offset(0), Offset(3), 4)
+            );
+            assert_eq!((header.base_timestamp(), header.max_timestamp().0), (NOW, NOW.0 + 86_400_000));
+            assert_eq!((header.record_count(), header.last_offset_delta()), (4, 3));
+            assert_eq!((header.has_producer(), header.last_sequence()), (false, -1));
+            assert_eq!(header.timestamp_type(), TimestampType::CreateTime);
+            assert!(!header.is_control() && !header.is_transactional() && !header.has_delete_horizon());
+        }
+        let batch = golden("transactional");
+        let header = check_stored(&batch).expect("valid").expect("whole");
+        assert_eq!((header.base_offset(), header.last_offset()), (Offset(41), Offset(44)));
+        assert_eq!((header.producer_id(), header.producer_epoch()), (ProducerId(4711), ProducerEpoch(3)));
+        assert_eq!((header.base_sequence(), header.last_sequence()), (i32::MAX - 1, 1));
+        assert_eq!(
+            (header.leader_epoch(), header.max_timestamp()),
+            (LeaderEpoch(9), WallMs(1_800_000_000_000))
+        );
+        assert_eq!(header.timestamp_type(), TimestampType::LogAppendTime);
+        assert!(header.is_transactional() && !header.is_control());
+        let header = check_stored(&golden("marker")).expect("valid").expect("whole");
+        assert!(header.is_transactional() && header.is_control());
+        assert_eq!((header.base_sequence(), header.last_sequence()), (-1, -1));
+    }
+
+    #[test]
+    fn what_a_leader_refuses() {
+        let check = |batch: &[u8], rules: &ProduceRules, expected: BatchError| {
+            assert_eq!(check_produced(batch, rules, NOW).err(), Some(expected));
+        };
+        let good = sample();
+        assert_eq!(check_produced(&good, &RULES, NOW).map(|header| header.record_count()), Ok(3));
+        check(&[], &RULES, BatchError::Truncated { size_bytes: 0 });
+        for size_bytes in 1..good.len() {
+            check(&good[..size_bytes], &RULES, BatchError::Truncated { size_bytes });
+        }
+        let twice = [&good[..], &good[..]].concat();
+        check(&twice, &RULES, BatchError::TrailingBytes { size_bytes: good.len() });
+        check(&[&good[..], &[0]].concat(), &RULES, BatchError::TrailingBytes { size_bytes: 1 });
+        for length in [i32::MIN, -1, 0, 13, 14, 48] {
+            check(&patched(8, &length.to_be_bytes()), &RULES, BatchError::BadLength { length });
+        }
+        let size_bytes = good.len();
+        check(&patched(8, &i32::MAX.to_be_bytes()), &RULES, BatchError::Truncated { size_bytes });
+        for magic in [0, 1] {
+            check(&patched(16, &[magic]), &RULES, BatchError::OldMagic { magic: magic as i8 });
+        }
+        for magic in [3, 127, 128, 255] {
+            check(&patched(16, &[magic]), &RULES, BatchError::UnknownMagic { magic: magic as i8 });
+        }
+        for id in [5, 6, 7] {
+            check(&patched(21, &[0, id]), &RULES, BatchError::UnknownCompression { id });
+        }
+        check(
+            &patched(21, &[0, 4]),
+            &ProduceRules { zstd_allowed: false, ..RULES },
+            BatchError::ZstdTooEarly,
+        );
+        check(&patched(21, &[0, 0x20]), &RULES, BatchError::ControlFromClient);
+        check(&patched(21, &[0, 0x08]), &RULES, BatchError::AppendTimeFromClient);
+        let base_offset = Offset(1);
+        check(&patched(0, &1_i64.to_be_bytes()), &RULES, BatchError::BaseOffsetNotZero { base_offset });
+        let (size_bytes, size_bytes_max) = (size_bytes as u32, size_bytes as u32 - 1);
+        let small = ProduceRules { batch_bytes_max: size_bytes_max, ..RULES };
+        check(&good, &small, BatchError::TooLarge { size_bytes, size_bytes_max });
+        let small = ProduceRules { segment_bytes: size_bytes_max, ..RULES };
+        check(&good, &small, BatchError::LargerThanSegment { size_bytes, size_bytes_max });
+        let just = ProduceRules { batch_bytes_max: size_bytes, segment_bytes: size_bytes, ..RULES };
+        assert!(check_produced(&good, &just, NOW).is_ok());
+    }
+
+    #[test]
+    fn counts_and_producers_that_contradict_themselves() {
+        let counts =
+            [(0, -1), (0, 0), (-1, -2), (2, 2), (4, 2), (i32::MIN, i32::MAX), (1, i32::MAX), (3, -3)];
+        for (record_count, last_offset_delta) in counts {
+            let mut batch = patched(57, &i32::to_be_bytes(record_count));
+            batch[23..27].copy_from_slice(&i32::to_be_bytes(last_offset_delta));
+            stamp_crc(&mut batch);
+            let expected = BatchError::BadCount { record_count, last_offset_delta };
+            assert_eq!(check_produced(&batch, &RULES, NOW).err(), Some(expected));
+        }
+        let check = |producer_id: i64, producer_epoch: i16, base_sequence: i32, good: bool| {
+            let mut batch = patched(43, &producer_id.to_be_bytes());
+            batch[51..53].copy_from_slice(&producer_epoch.to_be_bytes());
+            batch[53..57].copy_from_slice(&base_sequence.to_be_bytes());
+            stamp_crc(&mut batch);
+            let found = check_produced(&batch, &RULES, NOW);
+            assert_eq!(found.is_ok(), good, "{producer_id} {producer_epoch} {base_sequence}");
+        };
+        check(0, 0, 0, true);
+        check(i64::MAX, i16::MAX, i32::MAX, true);
+        check(-1, -1, -1, true);
+        check(7, 0, -1, false);
+        check(7, -1, 0, false);
+        check(7, 0, i32::MIN, false);
+    }
+
+    #[test]
+    fn timestamps_within_bounds() {
+        let rules = ProduceRules { timestamp_before_max_ms: 1000, timestamp_after_max_ms: 500, ..RULES };
+        let append_time = ProduceRules { timestamp_type: TimestampType::LogAppendTime, ..rules };
+        let check = |base: i64, max: i64, bad: Option<i64>| {
+            let mut batch = patched(27, &base.to_be_bytes());
+            batch[35..43].copy_from_slice(&max.to_be_bytes());
+            stamp_crc(&mut batch);
+            let expected = bad.map(|timestamp| BatchError::TimestampOutOfRange {
+                timestamp: WallMs(timestamp),
+                earliest: WallMs(NOW.0 - 1000),
+                latest: WallMs(NOW.0 + 500),
+            });
+            assert_eq!(check_produced(&batch, &rules, NOW).err(), expected);
+            assert!(check_produced(&batch, &append_time, NOW).is_ok(), "the leader's clock counts");
+        };
+        check(NOW.0, NOW.0, None);
+        check(NOW.0 - 1000, NOW.0 + 500, None);
+        check(-1, -1, None);
+        check(NOW.0 - 1001, NOW.0, Some(NOW.0 - 1001));
+        check(NOW.0, NOW.0 + 501, Some(NOW.0 + 501));
+        check(i64::MIN, NOW.0, Some(i64::MIN));
+        check(NOW.0, i64::MAX, Some(i64::MAX));
+        let anything = ProduceRules { timestamp_after_max_ms: i64::MAX, ..RULES };
+        for timestamp in [NOW.0 - i64::MAX, -2, 0, i64::MAX] {
+            let batch = patched(35, &timestamp.to_be_bytes());
+            assert!(check_produced(&batch, &anything, NOW).is_ok(), "no bounds are set: {timestamp}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found_but_in_the_fields_outside_the_crc() {
+        for mut batch in [sample(), golden("zstd")] {
+            let rules = ProduceRules { timestamp_after_max_ms: i64::MAX, ..RULES };
+            for bit in 0..batch.len() * 8 {
+                batch[bit / 8] ^= 0x80 >> (bit % 8);
+                let produced_good = (12..16).contains(&(bit / 8));
+                assert_eq!(check_produced(&batch, &rules, NOW).is_ok(), produced_good, "bit {bit}");
+                // The top bit of the base offset makes it negative, that of the length too. A longer length only
+                // asks for more bytes, which is no harm.
+                let stored = check_stored(&batch);
+                let stored_good = produced_good || (1..64).contains(&bit);
+                assert_eq!(matches!(stored, Ok(Some(_))), stored_good, "bit {bit}: {stored:?}");
+                batch[bit / 8] ^= 0x80 >> (bit % 8);
+            }
+        }
+    }
+
+    #[test]
+    fn stored_batches_end_where_the_bytes_end() {
+        let good = sample();
+        for len in 0..good.len() {
+            assert_eq!(check_stored(&good[..len]).map(|header| header.is_none()), Ok(true), "{len} bytes");
+        }
+        let followed = [&good[..], &[0xff; 100]].concat();
+        assert_eq!(
+            check_stored(&followed).map(|header| header.map(|header| header.size_bytes())),
+            Ok(Some(good.len()))
+        );
+        assert_eq!(check_stored(&[0; 4096]).err(), Some(BatchError::BadLength { length: 0 }));
+        assert_eq!(
+            check_stored(&patched(0, &i64::MAX.to_be_bytes())).err(),
+            Some(BatchError::OffsetOverflow)
+        );
+        assert!(check_stored(&patched(57, &0_i32.to_be_bytes())).is_ok(), "compaction may leave none");
+        assert!(check_stored(&patched(57, &4_i32.to_be_bytes())).is_err(), "but never more than offsets");
+    }
+
+    #[test]
+    fn stamps_change_what_they_say_and_nothing_else() {
+        let before = sample();
+        let mut batch = before.clone();
+        let header = stamp(&mut batch, Offset(1234), LeaderEpoch(5));
+        assert_eq!((header.base_offset(), header.leader_epoch()), (Offset(1234), LeaderEpoch(5)));
+        assert_eq!(batch[..8], 1234_i64.to_be_bytes());
+        assert_eq!(batch[8..12], before[8..12]);
+        assert_eq!(batch[12..16], 5_i32.to_be_bytes());
+        assert_eq!(batch[16..], before[16..]);
+        assert_eq!(
+            check_stored(&batch).map(|found| found.map(|found| found.last_offset())),
+            Ok(Some(Offset(1236)))
+        );
+        let header = stamp_append_time(&mut batch, WallMs(99));
+        assert_eq!(
+            (header.max_timestamp(), header.timestamp_type()),
+            (WallMs(99), TimestampType::LogAppendTime)
+        );
+        assert_eq!((batch[22], &batch[23..35]), (8, &before[23..35]));
+        assert_eq!(batch[35..43], 99_i64.to_be_bytes());
+        assert_eq!(batch[43..], before[43..]);
+        assert!(matches!(check_stored(&batch), Ok(Some(_))), "the CRC fits again");
+    }
+
+    #[test]
+    fn sequences_wrap_to_zero() {
+        let check =
+            |sequence: i32, delta: i32, expected: i32| assert_eq!(sequence_plus(sequence, delta), expected);
+        check(0, 0, 0);
+        check(i32::MAX, 0, i32::MAX);
+        check(i32::MAX, 1, 0);
+        check(i32::MAX - 1, 3, 1);
+        check(i32::MAX, i32::MAX, i32::MAX - 1);
+    }
+}

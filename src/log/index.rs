@@ -164,17 +164,19 @@ impl SegmentIndex {
         })
     }
 
-    /// Goes back to what was known before the last entry at or before `position`, after a truncation to there.
-    /// Returns that entry's position: the caller reads the batches from there up to `position` and calls
-    /// `on_appended` for each anew. `position` itself if the index is empty.
+    /// Goes back to what was known at the last entry before `position`, after a truncation to there. Returns that
+    /// entry's position: the caller reads the batches from there up to `position`, if any, and calls `on_appended`
+    /// for each anew. `position` itself if the index is empty.
     pub fn rewind(&mut self, position: u32) -> u32 {
-        let after = self.entries.partition_point(|entry| entry.position <= position);
+        let after = self.entries.partition_point(|entry| entry.position < position);
         let index = after.saturating_sub(1);
         let Some(&entry) = self.entries.get(index) else { return position };
         self.entries.truncate(index);
         self.max = entry.max_before;
-        self.next_relative_offset = entry.relative_offset;
-        self.end_position = entry.position;
+        (self.next_relative_offset, self.end_position) = match index {
+            0 => (0, 0),
+            _ => (entry.relative_offset, entry.position),
+        };
         entry.position
     }
 
@@ -279,5 +281,158 @@ impl Max {
 
     fn decode(fields: &mut stored::Fields<'_>) -> Result<Max, StoredError> {
         Ok(Max { timestamp: fields.i64()?, relative_offset: fields.u32()?, position: fields.u32()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corelane_base::id::LeaderEpoch;
+    use corelane_base::rng::Rng;
+
+    use super::*;
+    use crate::batch;
+    use crate::builder::BatchBuilder;
+    use crate::stored::tests::check_damage;
+
+    const BASE: i64 = 1000;
+
+    /// A batch as the index sees it.
+    #[derive(Clone, Copy, Debug)]
+    struct Seen {
+        header: BatchHeader,
+        position: u32,
+    }
+
+    fn seen(rng: &mut Rng, base_offset: i64, position: u32) -> Seen {
+        let mut builder = BatchBuilder::new();
+        for _ in 0..=rng.below(5) {
+            let timestamp = if rng.one_in(10) { -1 } else { rng.below(500) as i64 };
+            builder.push(WallMs(timestamp), None, Some(&vec![0; rng.below(300) as usize]));
+        }
+        let header = batch::peek(&builder.build()).expect("valid").expect("whole");
+        Seen { header: header.at(Offset(base_offset), LeaderEpoch(0)), position }
+    }
+
+    fn draw(seed: u64) -> (SegmentIndex, Vec<Seen>) {
+        let mut rng = Rng::new(seed);
+        let mut index = SegmentIndex::new(Offset(BASE), rng.below(2000) as u32);
+        let (mut offset, mut position) = (BASE + rng.below(3) as i64, rng.below(2) as u32 * 4096);
+        let mut all = Vec::new();
+        for _ in 0..rng.below(60) {
+            let one = seen(&mut rng, offset, position);
+            index.on_appended(&one.header, position);
+            offset = one.header.next_offset().0 + rng.below(2) as i64;
+            position += one.header.size_bytes() as u32;
+            all.push(one);
+        }
+        (index, all)
+    }
+
+    /// An index with some entries whose timestamps grow between them.
+    fn draw_long() -> SegmentIndex {
+        let drawn = (0..).map(|seed| draw(seed).0);
+        let mut long = drawn.filter(|index| index.entry_count() > 3 && index.entries[2].max_before != NO_MAX);
+        long.next().expect("some seed has")
+    }
+
+    /// Holds every look-up against a walk over all batches.
+    fn check(index: &SegmentIndex, all: &[Seen]) {
+        let first = all.first().map_or(0, |one| one.position);
+        let end = all.last().map_or(BASE, |one| one.header.next_offset().0);
+        assert_eq!(index.next_offset(), Offset(end));
+        for offset in BASE - 2..end + 2 {
+            let found = index.lookup_offset(Offset(offset));
+            let wanted = all.iter().rev().find(|one| one.header.base_offset().0 <= offset);
+            assert!(found <= wanted.map_or(first, |one| one.position));
+            assert!(found == first || all.iter().any(|one| one.position == found), "a batch starts there");
+            let skipped = wanted.map_or(0, |one| one.position - found);
+            assert!(skipped <= index.interval_bytes + 2000, "the index is as dense as it says");
+        }
+        for timestamp in 0..502 {
+            let found = index.lookup_time(WallMs(timestamp));
+            let wanted = all.iter().find(|one| one.header.max_timestamp().0 >= timestamp);
+            assert_eq!(found.is_some(), wanted.is_some());
+            if let (Some(found), Some(wanted)) = (found, wanted) {
+                assert!(found <= wanted.position);
+                assert!(all.iter().any(|one| one.position == found), "a batch starts there");
+            }
+        }
+        let timestamp = all.iter().map(|one| one.header.max_timestamp()).max().filter(|max| max.0 >= 0);
+        let one = all.iter().find(|one| Some(one.header.max_timestamp()) == timestamp);
+        let expected = one.map(|one| (one.header.max_timestamp(), one.header.base_offset(), one.position));
+        let found = index.max_timestamp().map(|max| (max.timestamp, max.base_offset, max.position));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn look_ups_agree_with_a_walk_over_all_batches() {
+        for seed in 0..200 {
+            let (index, all) = draw(seed);
+            check(&index, &all);
+            let mut thin = index.clone();
+            thin.thin(5000);
+            assert!(thin.entry_count() <= index.entry_count());
+            check(&thin, &all);
+            let mut bytes = Vec::new();
+            thin.encode(&mut bytes);
+            assert_eq!(SegmentIndex::decode(&bytes), Ok(thin));
+        }
+    }
+
+    #[test]
+    fn rewinding_and_appending_anew_is_as_never_having_gone_further() {
+        for seed in 0..200 {
+            let (index, all) = draw(seed);
+            for cut in 0..all.len() {
+                let mut rewound = index.clone();
+                let from = rewound.rewind(all[cut].position);
+                assert!(from <= all[cut].position);
+                for one in all[..cut].iter().filter(|one| one.position >= from) {
+                    rewound.on_appended(&one.header, one.position);
+                }
+                check(&rewound, &all[..cut]);
+                let mut straight = SegmentIndex::new(Offset(BASE), index.interval_bytes);
+                all[..cut].iter().for_each(|one| straight.on_appended(&one.header, one.position));
+                assert_eq!(rewound, straight, "seed {seed} cut {cut}");
+            }
+        }
+        assert_eq!(SegmentIndex::new(Offset(0), 1).rewind(4096), 4096);
+    }
+
+    #[test]
+    fn encodes_whole_and_refuses_damage() {
+        let mut bytes = Vec::new();
+        draw_long().encode(&mut bytes);
+        check_damage(&bytes, SegmentIndex::decode);
+    }
+
+    #[test]
+    fn tables_out_of_order_are_refused() {
+        let check = |spoil: fn(&mut SegmentIndex), name: &'static str| {
+            let mut index = draw_long();
+            spoil(&mut index);
+            let mut bytes = Vec::new();
+            index.encode(&mut bytes);
+            assert_eq!(SegmentIndex::decode(&bytes).err(), Some(StoredError::Field(name)));
+        };
+        check(|index| index.entries[1].position = index.entries[2].position, "position");
+        check(|index| index.entries[1].relative_offset = index.entries[0].relative_offset, "relative_offset");
+        check(|index| index.entries[1].max_before.timestamp = i64::MAX, "max_before");
+        check(|index| index.end_position = index.entries[2].position, "end_position");
+        check(|index| index.next_relative_offset = u32::MAX, "next_relative_offset");
+        check(|index| index.next_relative_offset = 0, "next_relative_offset");
+        check(|index| index.max = NO_MAX, "max");
+    }
+
+    #[test]
+    fn what_fits_into_a_segment() {
+        let index = SegmentIndex::new(Offset(BASE), 4096);
+        let check = |offset: i64, fits: bool| assert_eq!(index.fits(Offset(offset)), fits, "{offset}");
+        check(BASE - 1, false);
+        check(BASE, true);
+        check(BASE + i64::from(i32::MAX) - 1, true);
+        check(BASE + i64::from(i32::MAX), false);
+        check(i64::MAX, false);
+        check(i64::MIN, false);
     }
 }

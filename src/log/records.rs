@@ -272,3 +272,282 @@ impl<'a> Cursor<'a> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use corelane_base::rng::Rng;
+
+    use super::*;
+    use crate::batch::tests::golden;
+    use crate::builder::BatchBuilder;
+
+    const OUTPUT_MAX: usize = 1 << 20;
+    const CODECS: [(&str, Compression); 5] = [
+        ("none", Compression::None),
+        ("gzip", Compression::Gzip),
+        ("snappy", Compression::Snappy),
+        ("lz4", Compression::Lz4),
+        ("zstd", Compression::Zstd),
+    ];
+
+    /// What the golden batches hold, built by our own builder.
+    fn golden_records(compression: Compression) -> bytes::Bytes {
+        let time = 1_700_000_000_000;
+        let mut builder = BatchBuilder::new();
+        builder.compression = compression;
+        let headers: [(&[u8], Option<&[u8]>); 3] =
+            [(b"trace", Some(&[1, 2, 3])), (b"none", None), (b"trace", Some(b""))];
+        builder.push_with_headers(WallMs(time), Some(b"key-1"), Some(b"value-1"), &headers);
+        builder.push(WallMs(time + 86_400_000), None, Some(&[b'a'; 300]));
+        builder.push(WallMs(time - 1000), Some(b"key-3"), None);
+        builder.push(WallMs(time + 86_400_000), Some(b""), Some(b""));
+        builder.build()
+    }
+
+    fn read_all(batch: &[u8]) -> Result<usize, RecordError> {
+        let (header, payload) = payload(batch, OUTPUT_MAX)?;
+        iter(&header, &payload).map(|record| record.map(|record| record.headers.iter().count())).sum()
+    }
+
+    #[test]
+    fn reads_what_the_java_client_wrote_under_every_compression() {
+        for (name, compression) in CODECS {
+            let ours = golden_records(compression);
+            for batch in [golden(name), ours.to_vec()] {
+                let (header, payload) = payload(&batch, OUTPUT_MAX).expect(name);
+                let records: Vec<Record<'_>> =
+                    iter(&header, &payload).map(|record| record.expect(name)).collect();
+                let offsets: Vec<i64> = records.iter().map(|record| record.offset.0).collect();
+                assert_eq!(offsets, [0, 1, 2, 3]);
+                let times: Vec<i64> =
+                    records.iter().map(|record| record.timestamp.0 - 1_700_000_000_000).collect();
+                assert_eq!(times, [0, 86_400_000, -1000, 86_400_000]);
+                assert_eq!((records[0].key, records[0].value), (Some(&b"key-1"[..]), Some(&b"value-1"[..])));
+                assert_eq!((records[1].key, records[1].value), (None, Some(&[b'a'; 300][..])));
+                assert_eq!((records[2].key, records[2].value), (Some(&b"key-3"[..]), None));
+                assert_eq!((records[3].key, records[3].value), (Some(&b""[..]), Some(&b""[..])));
+                let headers: Vec<_> = records[0].headers.iter().collect();
+                assert_eq!(
+                    headers,
+                    [(&b"trace"[..], Some(&[1, 2, 3][..])), (b"none", None), (b"trace", Some(b""))]
+                );
+                assert_eq!((records[0].headers.count(), records[1].headers.count()), (3, 0));
+            }
+        }
+        assert_eq!(golden_records(Compression::None), golden("none"), "uncompressed, byte for byte");
+    }
+
+    #[test]
+    fn log_append_time_is_every_records_time() {
+        let batch = golden("transactional");
+        let found = first_at_or_after(&batch, WallMs(1_800_000_000_000), Offset(0), OUTPUT_MAX);
+        assert_eq!(found, Ok(Some((Offset(41), WallMs(1_800_000_000_000)))));
+        let found = first_at_or_after(&batch, WallMs(0), Offset(43), OUTPUT_MAX);
+        assert_eq!(found, Ok(Some((Offset(43), WallMs(1_800_000_000_000)))));
+        assert_eq!(first_at_or_after(&batch, WallMs(1_800_000_000_001), Offset(0), OUTPUT_MAX), Ok(None));
+    }
+
+    #[test]
+    fn look_ups_by_time() {
+        let time = 1_700_000_000_000;
+        for (_, compression) in CODECS {
+            let batch = golden_records(compression);
+            let check = |timestamp: i64, min_offset: i64, expected: Option<(i64, i64)>| {
+                let found = first_at_or_after(&batch, WallMs(timestamp), Offset(min_offset), OUTPUT_MAX);
+                assert_eq!(
+                    found,
+                    Ok(expected.map(|(offset, timestamp)| (Offset(offset), WallMs(timestamp))))
+                );
+            };
+            check(i64::MIN, 0, Some((0, time)));
+            check(time, 0, Some((0, time)));
+            check(time + 1, 0, Some((1, time + 86_400_000)));
+            check(time + 86_400_000, 2, Some((3, time + 86_400_000)));
+            check(0, 2, Some((2, time - 1000)));
+            check(time + 86_400_001, 0, None);
+            check(0, 4, None);
+            assert_eq!(
+                max_timestamp_record(&batch, OUTPUT_MAX),
+                Ok(Some((Offset(1), WallMs(time + 86_400_000))))
+            );
+            assert_eq!(keyless(&batch, OUTPUT_MAX, 10), Ok(vec![1]));
+            assert_eq!(keyless(&batch, OUTPUT_MAX, 0), Ok(vec![]));
+        }
+    }
+
+    /// A batch with these record bytes, uncompressed, and this record count.
+    fn raw(records: &[u8], record_count: i32) -> Vec<u8> {
+        let mut batch = golden("none")[..HEADER_SIZE].to_vec();
+        batch.extend_from_slice(records);
+        let length = i32::try_from(batch.len() - 12).unwrap();
+        batch[8..12].copy_from_slice(&length.to_be_bytes());
+        batch[57..61].copy_from_slice(&record_count.to_be_bytes());
+        batch::stamp_crc(&mut batch);
+        batch
+    }
+
+    #[test]
+    fn malformed_records() {
+        let check = |records: &[u8], record_count: i32, expected: Result<usize, RecordError>| {
+            assert_eq!(read_all(&raw(records, record_count)), expected, "{records:?}");
+        };
+        let malformed = Err(RecordError::Malformed { index: 0 });
+        // Zigzag: 2 is 1, 1 is -1. The smallest record: length 6, attributes, deltas, no key, no value, no headers.
+        let good = [12, 0, 0, 0, 1, 1, 0];
+        check(&good, 1, Ok(0));
+        check(&[], 0, Ok(0));
+        check(&good, 0, Err(RecordError::TrailingBytes));
+        check(&[&good[..], &[0]].concat(), 1, Err(RecordError::TrailingBytes));
+        check(&[&good[..], &good[..]].concat(), 3, Err(RecordError::Malformed { index: 2 }));
+        for len in 0..good.len() {
+            check(&good[..len], 1, malformed);
+        }
+        check(&[1, 0, 0, 0, 1, 1, 0], 1, malformed);
+        check(&[10, 0, 0, 0, 1, 1, 0], 1, malformed);
+        check(&[14, 0, 0, 0, 1, 1, 0, 0], 1, malformed);
+        check(&[12, 0, 0, 1, 1, 1, 0], 1, malformed);
+        check(&[12, 0, 0, 8, 1, 1, 0], 1, malformed);
+        check(&[12, 0, 0, 0, 3, 1, 0], 1, malformed);
+        check(&[12, 0, 0, 0, 1, 2, 0], 1, malformed);
+        check(&[12, 0, 0, 0, 1, 1, 1], 1, malformed);
+        check(&[12, 0, 0, 0, 1, 1, 2], 1, malformed);
+        check(&[16, 0, 0, 0, 1, 1, 2, 1, 1], 1, malformed);
+        check(&[16, 0, 0, 0, 1, 1, 2, 0, 1], 1, Ok(1));
+        check(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], 1, malformed);
+        check(&[0xfe, 0xff, 0xff, 0xff, 0x0f], 1, malformed);
+        check(&[0xfe, 0xff, 0xff, 0xff, 0x1f], 1, malformed);
+    }
+
+    #[test]
+    fn varints_at_their_ends() {
+        let check = |bytes: &[u8], expected: Option<i64>| {
+            assert_eq!(Cursor { bytes }.varlong(), expected, "{bytes:?}");
+        };
+        check(&[0], Some(0));
+        check(&[1], Some(-1));
+        check(&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], Some(i64::MAX));
+        check(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], Some(i64::MIN));
+        check(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], None);
+        check(&[0x80; 11], None);
+        check(&[0x80], None);
+        check(&[], None);
+        assert_eq!(Cursor { bytes: &[0xfe, 0xff, 0xff, 0xff, 0x0f] }.varint(), Some(i32::MAX));
+        assert_eq!(Cursor { bytes: &[0x80, 0x80, 0x80, 0x80, 0x10] }.varint(), None);
+    }
+
+    #[test]
+    fn damage_gives_errors_or_other_records_but_no_panic() {
+        for (name, _) in CODECS {
+            let batch = golden(name);
+            for len in 0..batch.len() {
+                assert!(read_all(&batch[..len]).is_err(), "{name} truncated to {len}");
+            }
+            let mut found_bad = 0;
+            for bit in 8 * 57..batch.len() * 8 {
+                let mut damaged = batch.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                found_bad += u32::from(read_all(&damaged).is_err());
+                let _ = first_at_or_after(&damaged, WallMs(i64::MAX), Offset(0), OUTPUT_MAX);
+                let _ = max_timestamp_record(&damaged, OUTPUT_MAX);
+            }
+            assert!(found_bad > 100, "{name}: only {found_bad}");
+        }
+    }
+
+    #[test]
+    fn what_comes_out_is_bounded() {
+        for (name, compression) in CODECS {
+            let mut builder = BatchBuilder::new();
+            builder.compression = compression;
+            builder.push(WallMs(1), None, Some(&vec![0; 8 << 20]));
+            let batch = builder.build();
+            let (header, whole) = payload(&batch, 9 << 20).expect(name);
+            let size = whole.len();
+            assert_eq!(iter(&header, &whole).filter(Result::is_ok).count(), 1);
+            if compression != Compression::None {
+                assert!(batch.len() < size / 15, "{name} compresses zeros");
+                for size_bytes_max in [0, 1, 65_536, size - 1] {
+                    let bounded = payload(&batch, size_bytes_max).map(|_| ());
+                    assert_eq!(bounded, Err(RecordError::OutputTooLarge { size_bytes_max }), "{name}");
+                }
+                assert!(payload(&batch, size).is_ok());
+            }
+        }
+        // Twelve bytes that claim to be four gigabytes.
+        let mut batch = raw(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0, 0, 0, 0], 1);
+        batch[22] = Compression::Snappy as u8;
+        let expected = RecordError::OutputTooLarge { size_bytes_max: OUTPUT_MAX };
+        assert_eq!(payload(&batch, OUTPUT_MAX).err(), Some(expected));
+    }
+
+    #[test]
+    fn snappy_with_and_without_framing() {
+        let plain = b"bare snappy as librdkafka sends it, as librdkafka sends it".repeat(1000);
+        let bare = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
+        assert_eq!(codec::decompress(Compression::Snappy, &bare, OUTPUT_MAX), Ok(plain.clone()));
+        let framed = codec::compress(Compression::Snappy, &plain);
+        assert_eq!(codec::decompress(Compression::Snappy, &framed, OUTPUT_MAX), Ok(plain));
+        for len in [9, 15, 17, 19, 20, framed.len() - 1] {
+            assert_eq!(
+                codec::decompress(Compression::Snappy, &framed[..len], OUTPUT_MAX),
+                Err(CodecError::Damaged)
+            );
+        }
+    }
+
+    /// What a random record was made from: time, key, value, header name and value.
+    type Drawn = (i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+    fn draw_bytes(rng: &mut Rng, len_max: u64) -> Option<Vec<u8>> {
+        let len = rng.below(len_max);
+        (!rng.one_in(5)).then(|| (0..len).map(|_| rng.below(7) as u8).collect())
+    }
+
+    fn draw(rng: &mut Rng) -> Drawn {
+        let headers =
+            (0..rng.below(4)).map(|_| (vec![b'h'; rng.below(4) as usize], draw_bytes(rng, 9))).collect();
+        (rng.next_u64() as i64 >> (24 + rng.below(40)), draw_bytes(rng, 20), draw_bytes(rng, 2000), headers)
+    }
+
+    #[test]
+    fn random_batches_come_back_as_they_were() {
+        for seed in 0..300 {
+            let mut rng = Rng::new(seed);
+            let drawn: Vec<Drawn> = (0..=rng.below(40)).map(|_| draw(&mut rng)).collect();
+            let mut builder = BatchBuilder::new();
+            builder.base_offset = Offset(rng.below(1 << 40) as i64);
+            builder.compression = CODECS[rng.below(5) as usize].1;
+            for (time, key, value, headers) in &drawn {
+                let headers: Vec<_> =
+                    headers.iter().map(|(name, value)| (&name[..], value.as_deref())).collect();
+                builder.push_with_headers(WallMs(*time), key.as_deref(), value.as_deref(), &headers);
+            }
+            let batch = builder.build();
+            let header = batch::check_stored(&batch).expect("valid").expect("whole");
+            let (_, payload) = payload(&batch, OUTPUT_MAX).expect("our own codecs");
+            let back: Vec<Drawn> = iter(&header, &payload)
+                .map(|record| record.expect("well-formed"))
+                .map(|record| {
+                    let headers =
+                        record.headers.iter().map(|(n, v)| (n.to_vec(), v.map(<[u8]>::to_vec))).collect();
+                    (
+                        record.timestamp.0,
+                        record.key.map(<[u8]>::to_vec),
+                        record.value.map(<[u8]>::to_vec),
+                        headers,
+                    )
+                })
+                .collect();
+            assert_eq!(back, drawn, "seed {seed}");
+            assert_eq!(
+                header.max_timestamp().0,
+                drawn.iter().map(|drawn| drawn.0).max().unwrap(),
+                "seed {seed}"
+            );
+            let first =
+                drawn.iter().position(|d| d.0 >= 0).map(|index| header.base_offset().plus(index as i64));
+            let found = first_at_or_after(&batch, WallMs(0), Offset(0), OUTPUT_MAX).expect("well-formed");
+            assert_eq!(found.map(|(offset, _)| offset), first, "seed {seed}");
+        }
+    }
+}
