@@ -13,3 +13,8 @@ pub mod error_code;
 pub mod frame;
 pub mod header;
 pub mod message;
+
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! Tests of the codec as a whole; those of one module lie beside it.
+
+mod generated;
+mod golden;
+mod hostile;
+mod oracle;
+mod primitive;
+mod records;
