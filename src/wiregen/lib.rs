@@ -9,3 +9,6 @@
 pub mod schema;
 
 pub mod emit;
+
+#[cfg(test)]
+mod tests;
