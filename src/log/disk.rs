@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -26,10 +26,34 @@ impl FileHandle {
         FileHandle(Arc::new(object))
     }
 
+    /// Watches this handle and its clones.
+    #[must_use]
+    pub fn watch(&self) -> FileWatch {
+        FileWatch(Arc::downgrade(&self.0))
+    }
+
     /// The shell's own type. Panics: if the handle came from another shell, which is our own mistake.
     #[must_use]
     pub fn get<T: 'static>(&self) -> &T {
         self.0.as_any().downcast_ref().expect("file handles never change shells")
+    }
+}
+
+/// Tells whether a file is still in use somewhere, without keeping it open.
+#[derive(Clone)]
+pub struct FileWatch(Weak<dyn FileObject>);
+
+impl FileWatch {
+    /// Whether any clone of the handle exists.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl fmt::Debug for FileWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileWatch({})", self.is_open())
     }
 }
 

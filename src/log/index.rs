@@ -150,6 +150,36 @@ impl SegmentIndex {
         Some(self.position_of(after.saturating_sub(1)))
     }
 
+    /// The last place known to be a batch's start at or before `position`: the batch's base offset and where it starts.
+    #[must_use]
+    pub fn border(&self, position: u32) -> Option<(Offset, u32)> {
+        let after = self.entries.partition_point(|entry| entry.position <= position);
+        let entry = self.entries.get(after.checked_sub(1)?)?;
+        Some((self.base_offset.plus(i64::from(entry.relative_offset)), entry.position))
+    }
+
+    /// Goes on with an index of the same segment that begins where this one ends. Panics: if it does not.
+    pub fn join(&mut self, behind: &SegmentIndex) {
+        assert!(self.base_offset == behind.base_offset, "one segment");
+        let Some(first) = behind.entries.first() else { return };
+        assert!(first.position == self.end_position, "the second begins where the first ends");
+        assert!(first.relative_offset >= self.next_relative_offset, "offsets grow");
+        let max = self.max;
+        let larger = |of: Max| if of.timestamp > max.timestamp { of } else { max };
+        self.entries.extend(
+            behind.entries.iter().map(|entry| Entry { max_before: larger(entry.max_before), ..*entry }),
+        );
+        self.max = larger(behind.max);
+        self.next_relative_offset = behind.next_relative_offset;
+        self.end_position = behind.end_position;
+    }
+
+    /// Where the first batch noted starts.
+    #[must_use]
+    pub fn first_position(&self) -> Option<u32> {
+        self.entries.first().map(|entry| entry.position)
+    }
+
     fn position_of(&self, index: usize) -> u32 {
         self.entries.get(index).map_or(0, |entry| entry.position)
     }

@@ -1,15 +1,50 @@
-//! One replica's log: appends into memory, group commits, reads, look-ups, retention.
+//! One replica's log: what its callers see, its state, appends, and who gets which disk completion.
 //!
-//! Being filled; the signatures stand.
+//! Not here: group commits (`commit.rs`), files ahead of the tail (`prepare.rs`), reads (`reading.rs`), look-ups by
+//! time (`lookup.rs`), what disappears (`retention.rs`), what a start after a crash does (`recovery.rs`).
+//!
+//! ```text
+//! append ---> tail memory ---> group commit ---> flushed_offset ---> readers
+//!               ^    |            (one write at a time; what arrives meanwhile joins the next)
+//!  segment files     +--> evicted once written; then reads go through the segment's index to its file
+//!  prepared ahead
+//!  of the tail
+//! ```
+//!
+//! State         | becomes  | when
+//! --------------|----------|------------------------------------------------------------
+//! Opening       | Online   | recovery has checked the log and made its end fit to go on
+//! Opening       | Offline  | recovery found damage inside acknowledged data, or a file failed
+//! Online        | Offline  | a write or sync failed, or a file that is needed did
+//!
+//! **Zeros ahead.** Behind the last commit the active segment's file holds zeros for at least the largest commit, or
+//! ends. Files are made of zeros, recycled files are overwritten with zeros before they are used again, and recovery
+//! overwrites what it cuts. Otherwise a torn write over an old batch of equal size could put a new header, whose base
+//! offset no checksum covers, in front of old records whose checksum is right, and recovery would take the splice for
+//! a batch.
+
+use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::Bytes;
+use corelane_base::aligned::block_ceil;
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::time::{Now, WallMs};
 
-use crate::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken, FileHandle};
+use crate::batch::{self, BatchError, BatchHeader, ProduceRules, TimestampType};
+use crate::checkpoint::Checkpoint;
+use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle};
+use crate::epochs::Epochs;
 use crate::error::{AppendError, OfflineReason, ReadError};
+use crate::index::{MaxTimestamp, SegmentIndex};
 use crate::pool::SegmentPool;
-use crate::settings::{LogNotice, LogSettings};
+use crate::producers::{Producers, Verdict};
+use crate::records;
+use crate::recovering::Recovery;
+use crate::segment::{Segment, SegmentFile};
+use crate::settings::{LogNotice, LogSettings, NoticeLevel};
+use crate::tail::Tail;
+use crate::waiting::Reading;
 
 /// What every call needs of the shard. Borrowed for the call.
 #[derive(Debug)]
@@ -62,7 +97,7 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-/// Names a read that waits for the disk. Unique within its log.
+/// Names a read or look-up that waits for the disk. Unique within its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadTicket(pub u64);
 
@@ -142,18 +177,151 @@ pub struct Progress {
     pub lookups: Vec<(ReadTicket, Result<Option<TimedOffset>, ReadError>)>,
 }
 
+/// Bytes that may wait in memory for the disk before appends are refused with `Busy`.
+const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
+/// Producers remembered per log.
+pub(crate) const PRODUCERS_MAX: usize = 10_000;
+/// Records without a key named in one error.
+const KEYLESS_NAMED_MAX: usize = 100;
+/// Bytes a batch may decompress to where its records must be looked at.
+pub(crate) const RECORDS_BYTES_MAX: usize = 64 << 20;
+
+/// What a disk operation was for.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// The group commit.
+    Commit,
+    /// The first file of a new log.
+    CreateFirst { base_offset: Offset },
+    /// Removal of what an earlier attempt to create the first file left behind.
+    ClearFirst { base_offset: Offset },
+    /// A segment's file is being opened.
+    Open { base_offset: Offset },
+    /// Zeros ahead of the tail.
+    Zero { base_offset: Offset, to: u64 },
+    /// The next segment's file is on its way.
+    Next(NextStep),
+    /// `next.log` gets its segment's name.
+    NameNext { base_offset: Offset },
+    /// The block that the next commit begins in is being read.
+    LastBlock { at: u64 },
+    /// A small file whose fate matters to nobody: a lost index is rebuilt.
+    Ignored,
+    /// Something a read or a look-up waits for.
+    Reading(u64),
+    /// A stored index is being read.
+    LoadIndex { base_offset: Offset },
+    /// An index is being rebuilt.
+    ScanIndex { base_offset: Offset, index: SegmentIndex, position: u32 },
+    /// A step of recovery.
+    Recovery,
+}
+
+/// How `next.log` comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextStep {
+    /// What an earlier life left under its name is being removed.
+    Clear,
+    /// A file of zeros is being made.
+    Create,
+    /// A spare file is being renamed.
+    Rename,
+    /// The renamed file is being opened.
+    Open,
+}
+
+/// The segment after the active one.
+#[derive(Debug)]
+pub(crate) enum NextSegment {
+    /// Not wanted yet.
+    None,
+    /// On its way.
+    Preparing,
+    /// There.
+    Ready { file: FileHandle, len: u64 },
+}
+
+/// A group commit under way.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    /// Log address behind it.
+    pub end: u64,
+    /// Offset behind it.
+    pub end_offset: Offset,
+    /// Whether it goes beyond what was prepared.
+    pub extends: bool,
+    /// The segment's `prepared` before it.
+    pub prepared_before: u64,
+    /// Which segment.
+    pub base_offset: Offset,
+    /// That segment's largest timestamp when the commit began.
+    pub max: Option<MaxTimestamp>,
+    /// The content of its last block, if that is not full.
+    pub last_block: Option<Bytes>,
+}
+
+/// What stands before `written` in the block that `written` lies in.
+#[derive(Debug)]
+pub(crate) enum LastBlock {
+    /// Not in memory: it is read before the first commit.
+    Unknown,
+    /// Being read.
+    Reading,
+    /// In memory; empty on a block's border.
+    Known(Bytes),
+}
+
 /// One replica's log. A completion whose token's owner is the log's slot belongs to [`Log::on_disk`].
+///
+/// Invariants: `log_start_offset <= flushed_offset <= log_end_offset`; `written <= tail.end()`; `tail.first() <=
+/// written`; segments are contiguous in log addresses and the last one ends at `tail.end()`; at most one commit and
+/// one zeroing are under way.
 #[derive(Debug)]
 pub struct Log {
-    slot: u32,
-    state: LogState,
+    pub(crate) slot: u32,
+    /// Relative path, without a slash at the end.
+    pub(crate) dir: String,
+    pub(crate) settings: LogSettings,
+    pub(crate) state: LogState,
+    /// Oldest first; never empty once online. The last one is active.
+    pub(crate) segments: VecDeque<Segment>,
+    pub(crate) tail: Tail,
+    pub(crate) producers: Producers,
+    pub(crate) epochs: Epochs,
+    pub(crate) log_start_offset: Offset,
+    pub(crate) log_end_offset: Offset,
+    pub(crate) flushed_offset: Offset,
+    /// Log address below which everything is in the files.
+    pub(crate) written: u64,
+    /// Offset at `written`.
+    pub(crate) written_offset: Offset,
+    /// The largest timestamp below `flushed_offset` that was the log's largest when its commit began: segment and batch.
+    pub(crate) flushed_max: Option<(Offset, MaxTimestamp)>,
+    pub(crate) last_block: LastBlock,
+    pub(crate) commit: Option<Commit>,
+    pub(crate) next: NextSegment,
+    /// The file system had no room when it was last asked for some.
+    pub(crate) space_full: bool,
+    /// No further append: the broker stops.
+    pub(crate) stopping: bool,
+    /// Operations under way and what they are for; a handful.
+    pub(crate) jobs: Vec<(DiskToken, Job)>,
+    pub(crate) recovery: Option<Box<Recovery>>,
+    pub(crate) reading: Reading,
+    /// What the completion being taken in brought about so far.
+    pub(crate) progress: Progress,
+    /// `written` at the last `checkpoint_stored`.
+    pub(crate) checkpointed: u64,
+    /// Something else than appended bytes has changed since then.
+    pub(crate) checkpoint_stale: bool,
 }
 
 impl Log {
     /// A new, empty log in a directory that does not exist yet: online at once, its files are made in the background.
     pub fn create(slot: u32, dir: String, settings: LogSettings, cx: &mut LogCx<'_>) -> Log {
-        let _ = (dir, settings, cx);
-        Log { slot, state: LogState::Online }
+        let mut log = Log::new(slot, dir, settings);
+        log.begin_empty(Offset(0), cx);
+        log
     }
 
     /// An existing log. With `clean` (the broker stopped in order) and its checkpoint it is online at once, without
@@ -166,8 +334,49 @@ impl Log {
         clean: bool,
         cx: &mut LogCx<'_>,
     ) -> Log {
-        let _ = (dir, settings, checkpoint, clean, cx);
-        Log { slot, state: LogState::Opening }
+        let mut log = Log::new(slot, dir, settings);
+        let checkpoint = checkpoint.and_then(|bytes| match Checkpoint::decode(bytes, PRODUCERS_MAX) {
+            Ok(checkpoint) => Some(checkpoint),
+            Err(error) => {
+                log.notice(NoticeLevel::Warn, cx, format_args!("{error}; the whole log is read instead"));
+                None
+            }
+        });
+        match checkpoint {
+            Some(checkpoint) if clean => log.begin_clean(checkpoint),
+            checkpoint => log.begin_recovery(checkpoint, cx),
+        }
+        log
+    }
+
+    fn new(slot: u32, dir: String, settings: LogSettings) -> Log {
+        Log {
+            slot,
+            dir,
+            settings,
+            state: LogState::Opening,
+            segments: VecDeque::new(),
+            tail: Tail::new(0),
+            producers: Producers::new(PRODUCERS_MAX),
+            epochs: Epochs::new(),
+            log_start_offset: Offset(0),
+            log_end_offset: Offset(0),
+            flushed_offset: Offset(0),
+            written: 0,
+            written_offset: Offset(0),
+            flushed_max: None,
+            last_block: LastBlock::Known(Bytes::new()),
+            commit: None,
+            next: NextSegment::None,
+            space_full: false,
+            stopping: false,
+            jobs: Vec::new(),
+            recovery: None,
+            reading: Reading::default(),
+            progress: Progress::default(),
+            checkpointed: 0,
+            checkpoint_stale: true,
+        }
     }
 
     /// Its slot, the upper half of its tokens.
@@ -184,6 +393,8 @@ impl Log {
 
     /// Appends one record batch (exactly one, magic 2) in memory. It is neither readable nor to be acknowledged
     /// before `flushed_offset` is beyond its last offset.
+    ///
+    /// Errors leave no trace. Panics: if `leader_epoch` is negative or below the log's latest.
     pub fn append(
         &mut self,
         batch: &[u8],
@@ -191,15 +402,151 @@ impl Log {
         origin: AppendOrigin,
         cx: &mut LogCx<'_>,
     ) -> Result<Appended, AppendError> {
-        let _ = (batch, leader_epoch, origin, cx);
-        todo!()
+        match self.state {
+            LogState::Opening => return Err(AppendError::Opening),
+            LogState::Offline(_) => return Err(AppendError::Offline),
+            LogState::Online if self.stopping => return Err(AppendError::Busy),
+            LogState::Online => {}
+        }
+        let header = self.check(batch, origin, cx.now.wall)?;
+        let follower = origin == AppendOrigin::Follower;
+        if !follower
+            && let Verdict::Duplicate { base_offset, last_offset, timestamp } =
+                self.producers.check(&header)?
+        {
+            let log_append_time = self.stamps_time().then_some(timestamp);
+            return Ok(Appended { base_offset, last_offset, log_append_time, duplicate: true });
+        }
+        let (base_offset, leader_epoch) = if follower {
+            (header.base_offset(), header.leader_epoch())
+        } else {
+            (self.log_end_offset, leader_epoch)
+        };
+        assert!(leader_epoch.0 >= 0, "a leader has an epoch");
+        assert!(
+            self.epochs.latest().is_none_or(|latest| latest.leader_epoch <= leader_epoch),
+            "leader epochs never fall"
+        );
+        let header = header.at(base_offset, leader_epoch);
+        self.make_room(&header, cx)?;
+        let stamped = self.push(batch, &header, if follower { None } else { Some(cx.now.wall) });
+        self.note_batch(&stamped);
+        self.prepare_ahead(cx);
+        let log_append_time = (!follower && self.stamps_time()).then_some(cx.now.wall);
+        Ok(Appended { base_offset, last_offset: stamped.last_offset(), log_append_time, duplicate: false })
     }
 
-    /// Ends a turn: starts a group commit if there is something to write and none under way. Returns whether
-    /// `flushed_offset` has grown, which it does here with `Durability::Memory` only.
-    pub fn end_turn(&mut self, cx: &mut LogCx<'_>) -> bool {
-        let _ = cx;
-        todo!()
+    fn stamps_time(&self) -> bool {
+        self.settings.timestamp_type == TimestampType::LogAppendTime
+    }
+
+    fn check(&self, batch: &[u8], origin: AppendOrigin, now: WallMs) -> Result<BatchHeader, AppendError> {
+        match origin {
+            AppendOrigin::Client { zstd_allowed } => {
+                let rules = ProduceRules {
+                    batch_bytes_max: self.settings.batch_bytes_max,
+                    segment_bytes: self.settings.segment_bytes,
+                    timestamp_type: self.settings.timestamp_type,
+                    timestamp_before_max_ms: self.settings.timestamp_before_ms_max,
+                    timestamp_after_max_ms: self.settings.timestamp_after_ms_max,
+                    zstd_allowed,
+                };
+                let header = batch::check_produced(batch, &rules, now)?;
+                if self.settings.compacted {
+                    let keyless = records::keyless(batch, RECORDS_BYTES_MAX, KEYLESS_NAMED_MAX)
+                        .map_err(AppendError::Records)?;
+                    if !keyless.is_empty() {
+                        return Err(AppendError::RecordsWithoutKey(keyless));
+                    }
+                }
+                Ok(header)
+            }
+            AppendOrigin::Internal | AppendOrigin::Follower => {
+                let size_bytes = batch.len();
+                let header = batch::check_stored(batch)?.ok_or(BatchError::Truncated { size_bytes })?;
+                if header.size_bytes() < size_bytes {
+                    return Err(
+                        BatchError::TrailingBytes { size_bytes: size_bytes - header.size_bytes() }.into()
+                    );
+                }
+                let expected = self.log_end_offset;
+                let gap_allowed = self.settings.compacted && header.base_offset() >= expected;
+                if origin == AppendOrigin::Follower && header.base_offset() != expected && !gap_allowed {
+                    return Err(AppendError::NotNext { expected });
+                }
+                Ok(header)
+            }
+        }
+    }
+
+    /// Makes sure that the batch may go behind the active segment's end, rolling it if need be.
+    fn make_room(&mut self, header: &BatchHeader, cx: &mut LogCx<'_>) -> Result<(), AppendError> {
+        let size = header.size_bytes() as u64;
+        let waiting = self.tail.end() - self.written;
+        if waiting > 0 && waiting + size > UNWRITTEN_BYTES_MAX {
+            return Err(AppendError::Busy);
+        }
+        let rolls = self.must_roll(header, cx.now.wall);
+        let active = self.segments.back().expect("an online log has a segment");
+        let awaited = matches!(active.file, SegmentFile::Awaited);
+        if rolls && awaited {
+            return Err(if self.space_full { AppendError::DiskFull } else { AppendError::Busy });
+        }
+        if self.space_full {
+            let needs_room = if rolls {
+                !matches!(self.next, NextSegment::Ready { len, .. } if size <= len)
+            } else {
+                awaited || block_ceil(u64::from(active.size) + size) > active.prepared
+            };
+            if needs_room {
+                return Err(AppendError::DiskFull);
+            }
+        }
+        if rolls {
+            self.roll(cx);
+        }
+        Ok(())
+    }
+
+    fn must_roll(&self, header: &BatchHeader, now: WallMs) -> bool {
+        let active = self.segments.back().expect("an online log has a segment");
+        if active.size == 0 {
+            return false;
+        }
+        let full =
+            u64::from(active.size) + header.size_bytes() as u64 > u64::from(self.settings.segment_bytes);
+        let relative_end = header.last_offset().0 - active.base_offset.0;
+        // As Kafka does: by the records' own time where they have one, else by the clock.
+        let time = if self.stamps_time() { now } else { header.max_timestamp() };
+        let age = match active.first_timestamp {
+            Some(first) if time.0 >= 0 => time.0.saturating_sub(first.0),
+            _ => now.0.saturating_sub(active.created.0),
+        };
+        full || relative_end >= i64::from(i32::MAX) || age > self.settings.segment_ms
+    }
+
+    /// Copies the batch into the tail and stamps the copy. `stamp_time`: the moment, unless it keeps what it has.
+    fn push(&mut self, batch: &[u8], header: &BatchHeader, stamp_time: Option<WallMs>) -> BatchHeader {
+        let stamps_time = self.stamps_time();
+        let active = self.segments.back().expect("an online log has a segment");
+        let copy = self.tail.push(batch, header.base_offset(), u64::from(active.size), active.size > 0);
+        if let Some(now) = stamp_time.filter(|_| stamps_time) {
+            batch::stamp_append_time(copy, now);
+        }
+        batch::stamp(copy, header.base_offset(), header.leader_epoch())
+    }
+
+    /// Remembers a batch that stands at the end of the active segment: appended, or found by recovery.
+    pub(crate) fn note_batch(&mut self, header: &BatchHeader) {
+        let active = self.segments.back_mut().expect("an online log has a segment");
+        active.on_appended(header, self.settings.index_interval_bytes);
+        if header.leader_epoch().0 >= 0
+            && self.epochs.latest().is_none_or(|latest| latest.leader_epoch < header.leader_epoch())
+        {
+            self.epochs.assign(header.leader_epoch(), header.base_offset());
+        }
+        self.producers.on_appended(header);
+        self.log_end_offset = header.next_offset();
     }
 
     /// Takes in a completion.
@@ -209,136 +556,148 @@ impl Log {
         result: Result<DiskOutcome, DiskError>,
         cx: &mut LogCx<'_>,
     ) -> Progress {
-        let _ = (token, result, cx);
-        todo!()
+        let Some(i) = self.jobs.iter().position(|(waiting, _)| *waiting == token) else {
+            return Progress::default();
+        };
+        let (_, job) = self.jobs.swap_remove(i);
+        let (flushed, was_online) = (self.flushed_offset, self.state == LogState::Online);
+        let was_offline = matches!(self.state, LogState::Offline(_));
+        if !was_offline {
+            self.on_job(job, result, cx);
+        }
+        let mut progress = std::mem::take(&mut self.progress);
+        progress.flushed_moved = self.flushed_offset != flushed;
+        progress.state_changed = was_online != (self.state == LogState::Online)
+            || was_offline != matches!(self.state, LogState::Offline(_));
+        progress
+    }
+
+    fn on_job(&mut self, job: Job, result: Result<DiskOutcome, DiskError>, cx: &mut LogCx<'_>) {
+        match job {
+            Job::Commit => self.on_written(result, cx),
+            Job::LastBlock { at } => self.on_last_block(at, result, cx),
+            Job::CreateFirst { base_offset } => self.on_first_created(base_offset, result, cx),
+            Job::ClearFirst { base_offset } => self.on_first_cleared(base_offset, result, cx),
+            Job::Open { base_offset } => self.on_segment_opened(base_offset, result, cx),
+            Job::Zero { base_offset, to } => self.on_zeroed(base_offset, to, result, cx),
+            Job::Next(step) => self.on_next(step, result, cx),
+            Job::NameNext { base_offset } => self.on_next_named(base_offset, result, cx),
+            Job::Ignored => {}
+            Job::Reading(ticket) => self.on_read(ticket, result, cx),
+            Job::LoadIndex { base_offset } => self.on_index_loaded(base_offset, result, cx),
+            Job::ScanIndex { base_offset, index, position } => {
+                self.on_index_scanned(base_offset, index, position, result, cx);
+            }
+            Job::Recovery => self.on_recovery(result, cx),
+        }
+    }
+
+    pub(crate) fn start(&mut self, job: Job, op: DiskOp, cx: &mut LogCx<'_>) -> DiskToken {
+        let token = cx.disk.push(self.slot, op);
+        self.jobs.push((token, job));
+        token
+    }
+
+    pub(crate) fn notice(&self, level: NoticeLevel, cx: &mut LogCx<'_>, text: fmt::Arguments<'_>) {
+        cx.notices.push(LogNotice { level, text: format!("{}: {text}", self.dir) });
+    }
+
+    /// Gives the log up until the next start.
+    pub(crate) fn go_offline(&mut self, reason: OfflineReason, cx: &mut LogCx<'_>) {
+        if matches!(self.state, LogState::Offline(_)) {
+            return;
+        }
+        self.notice(NoticeLevel::Error, cx, format_args!("offline until the next start: {reason}"));
+        self.state = LogState::Offline(reason);
+        self.commit = None;
+        self.recovery = None;
+        self.fail_reading(&ReadError::Offline);
+    }
+
+    pub(crate) fn segment_mut(&mut self, base_offset: Offset) -> Option<&mut Segment> {
+        let i = self.segments.binary_search_by_key(&base_offset, |segment| segment.base_offset).ok()?;
+        self.segments.get_mut(i)
     }
 
     /// The first offset a client may read.
     #[must_use]
     pub fn log_start_offset(&self) -> Offset {
-        todo!()
+        self.log_start_offset
     }
 
     /// The offset the next record gets.
     #[must_use]
     pub fn log_end_offset(&self) -> Offset {
-        todo!()
+        self.log_end_offset
     }
 
     /// Everything below is as durable as the settings ask, and may be acknowledged and read.
     #[must_use]
     pub fn flushed_offset(&self) -> Offset {
-        todo!()
+        self.flushed_offset
     }
 
     /// Bytes of batches in all segments.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        self.segments.front().map_or(0, |first| self.tail.end() - first.start)
     }
 
     /// Bytes of memory held by the tail.
     #[must_use]
     pub fn tail_bytes(&self) -> u64 {
-        todo!()
-    }
-
-    /// Reads batches from the one that holds `offset` up to `end` (exclusive: the high watermark or the last stable
-    /// offset; at most `flushed_offset`). At most `bytes_max` bytes, but the first batch whole if `whole_first_batch`.
-    pub fn read(
-        &mut self,
-        offset: Offset,
-        end: Offset,
-        bytes_max: u32,
-        whole_first_batch: bool,
-        cx: &mut LogCx<'_>,
-    ) -> ReadStart {
-        let _ = (offset, end, bytes_max, whole_first_batch, cx);
-        todo!()
-    }
-
-    /// The first record at or after `timestamp` and below `end`, record-precise.
-    pub fn offset_for_time(&mut self, timestamp: WallMs, end: Offset, cx: &mut LogCx<'_>) -> LookupStart {
-        let _ = (timestamp, end, cx);
-        todo!()
-    }
-
-    /// The first record with the largest timestamp below `end`.
-    pub fn offset_of_max_timestamp(&mut self, end: Offset, cx: &mut LogCx<'_>) -> LookupStart {
-        let _ = (end, cx);
-        todo!()
+        self.tail.memory_bytes()
     }
 
     /// The largest leader epoch at or below `leader_epoch` that the log knows, and where it ends (exclusive); epoch
     /// -1 and offset -1 if none.
     #[must_use]
     pub fn end_offset_for_epoch(&self, leader_epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
-        let _ = leader_epoch;
-        todo!()
+        self.epochs.end_offset_for(leader_epoch, self.log_end_offset)
     }
 
     /// The leader epoch of the last batch, if any.
     #[must_use]
     pub fn latest_leader_epoch(&self) -> Option<LeaderEpoch> {
-        todo!()
-    }
-
-    /// Raises `log_start_offset` to `before` (at most `flushed_offset`); answers what it is then. It never falls.
-    /// Durability: with the next checkpoint that is stored. Errors: `OutOfRange` beyond `flushed_offset`.
-    pub fn delete_records(&mut self, before: Offset, cx: &mut LogCx<'_>) -> Result<Offset, ReadError> {
-        let _ = (before, cx);
-        todo!()
-    }
-
-    /// Rolls by time, retention, preparation of the next segment, expiry of producers. Cheap; about once a second.
-    /// Returns whether `log_start_offset` has grown.
-    pub fn tick(&mut self, cx: &mut LogCx<'_>) -> bool {
-        let _ = cx;
-        todo!()
+        self.epochs.latest().map(|latest| latest.leader_epoch)
     }
 
     /// Gives back the memory of flushed tail chunks until at most `bytes_keep` are held, as far as that is possible.
     pub fn evict_tail(&mut self, bytes_keep: u64) {
-        let _ = bytes_keep;
-        todo!()
+        self.tail.evict(bytes_keep, self.written);
     }
 
     /// Changes the settings from here on.
     pub fn set_settings(&mut self, settings: LogSettings) {
-        let _ = settings;
-        todo!()
-    }
-
-    /// What `open` wants to be given: describes the log up to `flushed_offset`.
-    #[must_use]
-    pub fn checkpoint(&self) -> Bytes {
-        todo!()
-    }
-
-    /// Whether enough has changed since `checkpoint_stored` that a new checkpoint is worth its bytes.
-    #[must_use]
-    pub fn checkpoint_due(&self) -> bool {
-        todo!()
-    }
-
-    /// Tells that the bytes `checkpoint` gave at the moment of this call's `flushed_offset` are on stable storage.
-    pub fn checkpoint_stored(&mut self) {
-        todo!()
+        self.settings = settings;
     }
 
     /// Prepares for the end: no further append; what is in memory is written, indexes are stored. Wait for `is_idle`,
     /// then take the `checkpoint`.
     pub fn seal_for_shutdown(&mut self, cx: &mut LogCx<'_>) {
-        let _ = cx;
-        todo!()
+        self.stopping = true;
+        self.end_turn(cx);
     }
 
     /// Whether nothing is under way and nothing waits to be written.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        todo!()
+        let written = self.written == self.tail.end() || matches!(self.state, LogState::Offline(_));
+        self.jobs.is_empty() && written
     }
 
     /// Panics: if the log's state contradicts itself.
-    pub fn check_invariants(&self) {}
+    pub fn check_invariants(&self) {
+        self.tail.check_invariants();
+        if self.state != LogState::Online {
+            return;
+        }
+        assert!(self.log_start_offset <= self.flushed_offset);
+        assert!(self.flushed_offset <= self.log_end_offset);
+        assert!(self.tail.first() <= self.written);
+        assert!(self.written <= self.tail.end());
+        assert!(self.segments.iter().zip(self.segments.iter().skip(1)).all(|(a, b)| a.end() == b.start));
+        assert!(self.segments.back().is_some_and(|active| active.end() == self.tail.end()));
+        assert!(self.jobs.iter().filter(|(_, job)| matches!(job, Job::Commit)).count() <= 1);
+    }
 }

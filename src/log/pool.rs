@@ -1,28 +1,117 @@
-//! The shard's spare segments: files of zeros, ready to be renamed into a log.
+//! The shard's spare segments: files of zeros under `spare/`, ready to be renamed into a log.
 //!
-//! Being filled; the signatures stand.
+//! Where they come from: retention hands a segment's file over instead of removing it. Its blocks are allocated and
+//! written, so that writing them again changes no file-system metadata; that is worth keeping. Its content is not: it
+//! is overwritten with zeros before the file counts as spare. The reason is subtle. A batch's base offset lies outside
+//! the batch's CRC. With batches of equal size, a torn write over an old batch could leave the first block's new header
+//! in front of old, CRC-valid records, and neither the CRC nor the chain of base offsets would notice. Zeros ahead of
+//! the tail rule that out.
+//!
+//! ```text
+//! spare/<shard>-<n>.log      zeros from end to end
+//! spare/<shard>-<n>.dirty    a former segment on its way there
+//! deleted/<shard>/<n>        a former segment on its way out
+//! ```
+//!
+//! A file is not overwritten while a reader still holds it: a response may be under way from it.
 
-use crate::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken};
-use crate::settings::LogNotice;
+use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileWatch};
+use crate::settings::{LogNotice, NoticeLevel};
+
+/// Spare files kept; what retention hands over beyond is removed.
+const SPARES_MAX: usize = 4;
+/// Bytes kept in spare files.
+const SPARE_BYTES_MAX: u64 = 2 << 30;
+/// Bytes of zeros per operation: short enough that a commit does not wait long behind one.
+const ZERO_STEP_BYTES: u64 = 4 << 20;
+
+/// How far a former segment has come.
+#[derive(Debug)]
+enum Cleaning {
+    /// Being renamed to its `.dirty` name.
+    Renaming(DiskToken),
+    /// Readers may still hold it.
+    Held,
+    /// Being opened.
+    Opening(DiskToken),
+    /// Zeros are written up to a position.
+    Zeroing { file: FileHandle, done: u64, token: DiskToken },
+    /// Being renamed to its final name.
+    Naming(DiskToken),
+    /// Being removed, because there are enough.
+    Removing(DiskToken),
+    /// A file operation failed: left for the next start.
+    Failed,
+}
+
+#[derive(Debug)]
+struct Dirty {
+    number: u64,
+    len: u64,
+    watches: Vec<FileWatch>,
+    cleaning: Cleaning,
+}
+
+#[derive(Debug)]
+struct Spare {
+    number: u64,
+    len: u64,
+}
 
 /// One shard's pool. A completion whose token's owner is the pool's slot belongs to [`SegmentPool::on_disk`].
 #[derive(Debug)]
 pub struct SegmentPool {
     slot: u32,
+    shard: u16,
+    number_next: u64,
+    listing: Option<DiskToken>,
+    spares: Vec<Spare>,
+    dirty: Vec<Dirty>,
+    /// Operations whose answer matters to nobody.
+    removing: Vec<DiskToken>,
 }
 
 impl SegmentPool {
     /// A pool that knows of no file yet; it lists `spare/` at once. `slot` is its own, distinct from every log's;
     /// `shard` names its files.
     pub fn open(slot: u32, shard: u16, disk: &mut DiskQueue) -> SegmentPool {
-        let _ = (shard, disk);
-        SegmentPool { slot }
+        let listing = Some(disk.push(slot, DiskOp::List { path: "spare".to_owned() }));
+        let leftovers = disk.push(slot, DiskOp::Remove { path: format!("deleted/{shard}") });
+        SegmentPool {
+            slot,
+            shard,
+            number_next: 0,
+            listing,
+            spares: Vec::new(),
+            dirty: Vec::new(),
+            removing: vec![leftovers],
+        }
     }
 
     /// The slot given to `open`.
     #[must_use]
     pub fn slot(&self) -> u32 {
         self.slot
+    }
+
+    /// Takes a spare file of at least `bytes_min` and at most `bytes_max`: its path and its length. The caller renames
+    /// it; nobody else will be given it.
+    pub fn take(&mut self, bytes_min: u64, bytes_max: u64) -> Option<(String, u64)> {
+        let i = self.spares.iter().position(|spare| (bytes_min..=bytes_max).contains(&spare.len))?;
+        let spare = self.spares.remove(i);
+        Some((self.spare_path(spare.number), spare.len))
+    }
+
+    /// Takes over a former segment's file, `len` bytes long. `watches` are the handles that may still be in use.
+    pub fn recycle(&mut self, path: String, len: u64, watches: Vec<FileWatch>, disk: &mut DiskQueue) {
+        let number = self.number();
+        if self.listing.is_some() || !self.has_room(len) {
+            self.remove(path, number, len, disk);
+            return;
+        }
+        let to = self.dirty_path(number);
+        let token = disk.push(self.slot, DiskOp::Rename { from: path, to });
+        self.dirty.push(Dirty { number, len, watches, cleaning: Cleaning::Renaming(token) });
     }
 
     /// Takes in a completion.
@@ -33,17 +122,175 @@ impl SegmentPool {
         disk: &mut DiskQueue,
         notices: &mut Vec<LogNotice>,
     ) {
-        let _ = (token, result, disk, notices);
+        if self.listing == Some(token) {
+            self.listing = None;
+            if let Ok(DiskOutcome::Listed(entries)) = result {
+                for entry in entries {
+                    self.on_found(&entry.name, entry.len, disk);
+                }
+            }
+            return;
+        }
+        if let Some(i) = self.removing.iter().position(|&waiting| waiting == token) {
+            self.removing.swap_remove(i);
+            return;
+        }
+        if let Some(i) = self.dirty.iter().position(|dirty| dirty.cleaning.token() == Some(token)) {
+            self.on_cleaned(i, result, disk, notices);
+        }
     }
 
-    /// Goes on with what waits: call it about once a second.
+    /// Goes on with what waits for readers: call it about once a second.
     pub fn tick(&mut self, disk: &mut DiskQueue) {
-        let _ = disk;
+        for i in 0..self.dirty.len() {
+            self.clean_if_free(i, disk);
+        }
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        true
+        self.listing.is_none()
+            && self.removing.is_empty()
+            && self.dirty.iter().all(|dirty| dirty.cleaning.token().is_none())
     }
+
+    /// How many files are ready.
+    #[must_use]
+    pub fn spare_count(&self) -> usize {
+        self.spares.len()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.number_next += 1;
+        self.number_next
+    }
+
+    fn has_room(&self, len: u64) -> bool {
+        let lens = self.spares.iter().map(|spare| spare.len).chain(self.dirty.iter().map(|dirty| dirty.len));
+        let (count, bytes) = lens.fold((0, 0), |(count, bytes), len| (count + 1, bytes + len));
+        count < SPARES_MAX && bytes + len <= SPARE_BYTES_MAX
+    }
+
+    fn spare_path(&self, number: u64) -> String {
+        format!("spare/{}-{number}.log", self.shard)
+    }
+
+    fn dirty_path(&self, number: u64) -> String {
+        format!("spare/{}-{number}.dirty", self.shard)
+    }
+
+    /// Renames first, so that the name in the log's directory is gone at once however long the removal takes.
+    fn remove(&mut self, path: String, number: u64, len: u64, disk: &mut DiskQueue) {
+        let to = format!("deleted/{}/{number}", self.shard);
+        let token = disk.push(self.slot, DiskOp::Rename { from: path, to });
+        self.dirty.push(Dirty { number, len, watches: Vec::new(), cleaning: Cleaning::Removing(token) });
+    }
+
+    fn on_found(&mut self, name: &str, len: u64, disk: &mut DiskQueue) {
+        let Some((shard, rest)) = name.split_once('-') else { return };
+        if shard != self.shard.to_string() {
+            return;
+        }
+        let Some((number, kind)) = rest.split_once('.') else { return };
+        let Ok(number) = number.parse::<u64>() else { return };
+        self.number_next = self.number_next.max(number);
+        let room = self.has_room(len);
+        match kind {
+            "log" if room => self.spares.push(Spare { number, len }),
+            "dirty" if room => {
+                self.dirty.push(Dirty { number, len, watches: Vec::new(), cleaning: Cleaning::Held });
+                self.clean_if_free(self.dirty.len() - 1, disk);
+            }
+            _ => {
+                let token = disk.push(self.slot, DiskOp::Remove { path: format!("spare/{name}") });
+                self.removing.push(token);
+            }
+        }
+    }
+
+    fn clean_if_free(&mut self, i: usize, disk: &mut DiskQueue) {
+        let path = self.dirty_path(self.dirty[i].number);
+        let dirty = &mut self.dirty[i];
+        dirty.watches.retain(FileWatch::is_open);
+        if matches!(dirty.cleaning, Cleaning::Held) && dirty.watches.is_empty() {
+            dirty.cleaning = Cleaning::Opening(disk.push(self.slot, DiskOp::OpenSegment { path }));
+        }
+    }
+
+    fn on_cleaned(
+        &mut self,
+        i: usize,
+        result: Result<DiskOutcome, DiskError>,
+        disk: &mut DiskQueue,
+        notices: &mut Vec<LogNotice>,
+    ) {
+        let slot = self.slot;
+        let (dirty_path, spare_path) =
+            (self.dirty_path(self.dirty[i].number), self.spare_path(self.dirty[i].number));
+        let dirty = &mut self.dirty[i];
+        let before = std::mem::replace(&mut dirty.cleaning, Cleaning::Failed);
+        match (before, result) {
+            (Cleaning::Renaming(_), Ok(_)) => {
+                dirty.cleaning = Cleaning::Held;
+                self.clean_if_free(i, disk);
+            }
+            (Cleaning::Opening(_), Ok(DiskOutcome::Opened { file, len })) => {
+                dirty.len = corelane_base::aligned::block_floor(len);
+                dirty.cleaning = next_zeroes(slot, file, 0, dirty.len, disk)
+                    .unwrap_or_else(|| Cleaning::Naming(disk.push(slot, rename(&dirty_path, &spare_path))));
+            }
+            (Cleaning::Zeroing { file, done, .. }, Ok(_)) => {
+                dirty.cleaning = next_zeroes(slot, file, done, dirty.len, disk)
+                    .unwrap_or_else(|| Cleaning::Naming(disk.push(slot, rename(&dirty_path, &spare_path))));
+            }
+            (Cleaning::Naming(_), Ok(_)) => {
+                let dirty = self.dirty.swap_remove(i);
+                self.spares.push(Spare { number: dirty.number, len: dirty.len });
+            }
+            (Cleaning::Removing(_), result) => {
+                let dirty = self.dirty.swap_remove(i);
+                let path = format!("deleted/{}/{}", self.shard, dirty.number);
+                match result {
+                    Ok(_) => self.removing.push(disk.push(slot, DiskOp::Remove { path })),
+                    Err(error) => notices.push(LogNotice {
+                        level: NoticeLevel::Warn,
+                        text: format!("a deleted segment could not be moved to {path}: {error}"),
+                    }),
+                }
+            }
+            (_, result) => {
+                let text = format!("{dirty_path} could not be made a spare segment: {result:?}");
+                notices.push(LogNotice { level: NoticeLevel::Warn, text });
+                self.dirty.swap_remove(i);
+                self.removing.push(disk.push(slot, DiskOp::Remove { path: dirty_path }));
+            }
+        }
+    }
+}
+
+impl Cleaning {
+    fn token(&self) -> Option<DiskToken> {
+        match self {
+            Cleaning::Renaming(token)
+            | Cleaning::Opening(token)
+            | Cleaning::Zeroing { token, .. }
+            | Cleaning::Naming(token)
+            | Cleaning::Removing(token) => Some(*token),
+            Cleaning::Held | Cleaning::Failed => None,
+        }
+    }
+}
+
+fn rename(from: &str, to: &str) -> DiskOp {
+    DiskOp::Rename { from: from.to_owned(), to: to.to_owned() }
+}
+
+fn next_zeroes(slot: u32, file: FileHandle, done: u64, len: u64, disk: &mut DiskQueue) -> Option<Cleaning> {
+    let step = ZERO_STEP_BYTES.min(len - done);
+    if step == 0 {
+        return None;
+    }
+    let token = disk.push(slot, DiskOp::Zero { file: file.clone(), offset: done, len: step });
+    Some(Cleaning::Zeroing { file, done: done + step, token })
 }

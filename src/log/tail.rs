@@ -295,6 +295,18 @@ impl Tail {
             held -= chunk.capacity as u64;
             self.chunks.pop_front();
         }
+        self.drop_borders();
+    }
+
+    /// Drops chunks that end at or below `at`, whose batches were deleted.
+    pub fn forget(&mut self, at: u64) {
+        while self.chunks.front().is_some_and(|chunk| chunk.end <= at) {
+            self.chunks.pop_front();
+        }
+        self.drop_borders();
+    }
+
+    fn drop_borders(&mut self) {
         if self.chunks.is_empty() {
             self.chunk_bytes = CHUNK_BYTES_MIN;
             self.frozen = self.end;

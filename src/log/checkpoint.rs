@@ -1,0 +1,164 @@
+//! What a log must know to open without reading its segments, as bytes.
+//!
+//! ```text
+//! version u16 = 1 | crc u32 (CRC-32 IEEE of all that follows) | log_start_offset i64 | flushed_offset i64
+//! first segment's log address u64 | segment count u32 | per segment:
+//!     base_offset i64 | size u32 | created i64 | first_timestamp i64 (-1 none)
+//!     | max timestamp i64 (-1 none) | its base offset i64 | its position u32
+//! epochs length u32 | epochs | producers length u32 | producers
+//! ```
+//! Big endian. It describes the log up to `flushed_offset` and no byte further: what it says of producers must be in
+//! the segments after a crash, or a producer's retry would be taken for a duplicate of something that is lost.
+
+use core::fmt;
+
+use corelane_base::id::Offset;
+use corelane_base::time::WallMs;
+
+use crate::epochs::Epochs;
+use crate::index::MaxTimestamp;
+use crate::producers::Producers;
+
+const VERSION: u16 = 1;
+const HEAD_BYTES: usize = 6;
+const SEGMENT_BYTES: usize = 48;
+
+/// One segment as the checkpoint knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSegment {
+    /// Its first offset.
+    pub base_offset: Offset,
+    /// Bytes of batches.
+    pub size: u32,
+    /// When it was begun.
+    pub created: WallMs,
+    /// Its first batch's time.
+    pub first_timestamp: Option<WallMs>,
+    /// Its largest time.
+    pub max_timestamp: Option<MaxTimestamp>,
+}
+
+/// The content of a checkpoint.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// The first offset a client may read.
+    pub log_start_offset: Offset,
+    /// Up to where the checkpoint describes the log.
+    pub flushed_offset: Offset,
+    /// Log address of the first segment.
+    pub start: u64,
+    /// All segments, the last one being active.
+    pub segments: Vec<CheckpointSegment>,
+    /// The leader epochs.
+    pub epochs: Epochs,
+    /// The producers.
+    pub producers: Producers,
+}
+
+/// The bytes are no checkpoint, or are damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointError;
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("checkpoint is damaged or of an unknown version")
+    }
+}
+
+impl Checkpoint {
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![0; HEAD_BYTES];
+        out[..2].copy_from_slice(&VERSION.to_be_bytes());
+        out.extend_from_slice(&self.log_start_offset.0.to_be_bytes());
+        out.extend_from_slice(&self.flushed_offset.0.to_be_bytes());
+        out.extend_from_slice(&self.start.to_be_bytes());
+        out.extend_from_slice(&(self.segments.len() as u32).to_be_bytes());
+        for segment in &self.segments {
+            out.extend_from_slice(&segment.base_offset.0.to_be_bytes());
+            out.extend_from_slice(&segment.size.to_be_bytes());
+            out.extend_from_slice(&segment.created.0.to_be_bytes());
+            out.extend_from_slice(&segment.first_timestamp.map_or(-1, |time| time.0).to_be_bytes());
+            let max = segment.max_timestamp.unwrap_or(MaxTimestamp {
+                timestamp: WallMs(-1),
+                base_offset: Offset(-1),
+                position: 0,
+            });
+            out.extend_from_slice(&max.timestamp.0.to_be_bytes());
+            out.extend_from_slice(&max.base_offset.0.to_be_bytes());
+            out.extend_from_slice(&max.position.to_be_bytes());
+        }
+        encode_part(&mut out, |out| self.epochs.encode(out));
+        encode_part(&mut out, |out| self.producers.encode(out));
+        let crc = crc32fast::hash(&out[HEAD_BYTES..]);
+        out[2..HEAD_BYTES].copy_from_slice(&crc.to_be_bytes());
+        out
+    }
+
+    /// Reads what `encode` wrote.
+    pub fn decode(bytes: &[u8], producers_max: usize) -> Result<Checkpoint, CheckpointError> {
+        let mut rest = bytes;
+        let version = u16::from_be_bytes(take(&mut rest)?);
+        let crc = u32::from_be_bytes(take(&mut rest)?);
+        if version != VERSION || crc32fast::hash(rest) != crc {
+            return Err(CheckpointError);
+        }
+        let log_start_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
+        let flushed_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
+        let start = u64::from_be_bytes(take(&mut rest)?);
+        let count = u32::from_be_bytes(take(&mut rest)?) as usize;
+        if count == 0 || count > rest.len() / SEGMENT_BYTES {
+            return Err(CheckpointError);
+        }
+        let mut segments = Vec::with_capacity(count);
+        for _ in 0..count {
+            segments.push(decode_segment(&mut rest)?);
+        }
+        let epochs = Epochs::decode(take_part(&mut rest)?).map_err(|_| CheckpointError)?;
+        let producers =
+            Producers::decode(take_part(&mut rest)?, producers_max).map_err(|_| CheckpointError)?;
+        if !rest.is_empty() || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset) {
+            return Err(CheckpointError);
+        }
+        Ok(Checkpoint { log_start_offset, flushed_offset, start, segments, epochs, producers })
+    }
+}
+
+fn encode_part(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    let mut part = Vec::new();
+    encode(&mut part);
+    out.extend_from_slice(&(part.len() as u32).to_be_bytes());
+    out.extend_from_slice(&part);
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], CheckpointError> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(CheckpointError)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_part<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], CheckpointError> {
+    let len = u32::from_be_bytes(take(rest)?) as usize;
+    let (part, tail) = rest.split_at_checked(len).ok_or(CheckpointError)?;
+    *rest = tail;
+    Ok(part)
+}
+
+fn decode_segment(rest: &mut &[u8]) -> Result<CheckpointSegment, CheckpointError> {
+    let base_offset = Offset(i64::from_be_bytes(take(rest)?));
+    let size = u32::from_be_bytes(take(rest)?);
+    let created = WallMs(i64::from_be_bytes(take(rest)?));
+    let first = i64::from_be_bytes(take(rest)?);
+    let timestamp = WallMs(i64::from_be_bytes(take(rest)?));
+    let max_base_offset = Offset(i64::from_be_bytes(take(rest)?));
+    let position = u32::from_be_bytes(take(rest)?);
+    let max = MaxTimestamp { timestamp, base_offset: max_base_offset, position };
+    Ok(CheckpointSegment {
+        base_offset,
+        size,
+        created,
+        first_timestamp: (first >= 0).then_some(WallMs(first)),
+        max_timestamp: (timestamp.0 >= 0).then_some(max),
+    })
+}

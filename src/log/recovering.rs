@@ -1,0 +1,116 @@
+//! How far a recovery has come: the state that `recovery.rs` moves.
+
+use std::collections::VecDeque;
+
+use corelane_base::id::Offset;
+
+use crate::checkpoint::Checkpoint;
+use crate::disk::FileHandle;
+use crate::scan::Scanner;
+use crate::segment::{NEXT_NAME, Segment, log_name};
+
+/// A segment's file that was found.
+#[derive(Debug)]
+pub struct Candidate {
+    /// By its name.
+    pub base_offset: Offset,
+    /// In bytes.
+    pub len: u64,
+}
+
+/// What stands behind the last batch, as far as it was looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct TailCheck {
+    /// Where the last batch ends, in bytes.
+    pub end: u64,
+    /// Looked at up to here.
+    pub looked: u64,
+    /// To be looked at up to here.
+    pub until: u64,
+    /// The last byte that is not zero.
+    pub last_nonzero: Option<u64>,
+}
+
+/// What the operation under way is for.
+#[derive(Debug)]
+pub enum Phase {
+    /// The directory's files.
+    Listing,
+    /// A segment's file is being opened.
+    Opening,
+    /// Batches are being read.
+    Scanning,
+    /// A `next.log` that holds batches gets its name.
+    Naming,
+    /// What stands behind the last batch is being read.
+    Behind(TailCheck),
+    /// The block that holds the last batch's end is being read.
+    LastBlock(TailCheck),
+    /// That block is being written with zeros behind the end.
+    Repairing(TailCheck),
+    /// The rest of a torn write is being overwritten.
+    Zeroing,
+}
+
+/// A recovery under way.
+#[derive(Debug)]
+pub struct Recovery {
+    /// Until the directory is known.
+    pub checkpoint: Option<Checkpoint>,
+    /// Files not gone through yet, by offset.
+    pub candidates: VecDeque<Candidate>,
+    /// There is a `next.log` that was not looked at.
+    pub has_next: bool,
+    /// The file being looked at is `next.log`.
+    pub named_next: bool,
+    /// The base offset in the name of the file being looked at, unless that is `next.log`.
+    pub open_offset: Offset,
+    /// The file being looked at is no segment of the log so far.
+    pub extra: bool,
+    /// That file.
+    pub extra_file: Option<FileHandle>,
+    /// Length of the file being looked at.
+    pub file_bytes: u64,
+    /// The place in the file being looked at.
+    pub scanner: Option<Scanner>,
+    /// Where the batches of the last segment end.
+    pub end_position: u64,
+    /// What the operation under way is for.
+    pub phase: Phase,
+}
+
+impl Recovery {
+    /// One that waits for the list of files.
+    #[must_use]
+    pub fn new(checkpoint: Option<Checkpoint>) -> Recovery {
+        Recovery {
+            checkpoint,
+            candidates: VecDeque::new(),
+            has_next: false,
+            named_next: false,
+            open_offset: Offset(0),
+            extra: false,
+            extra_file: None,
+            file_bytes: 0,
+            scanner: None,
+            end_position: 0,
+            phase: Phase::Listing,
+        }
+    }
+
+    /// Path of the file being looked at.
+    #[must_use]
+    pub fn path(&self, dir: &str) -> String {
+        if self.named_next {
+            format!("{dir}/{NEXT_NAME}")
+        } else {
+            format!("{dir}/{}", log_name(self.open_offset))
+        }
+    }
+
+    /// Length of the last segment's file.
+    #[must_use]
+    pub fn last_file_bytes(&self, last: &Segment) -> u64 {
+        last.prepared
+    }
+}

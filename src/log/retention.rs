@@ -1,0 +1,208 @@
+//! What disappears, and what happens about once a second: retention by time and size, DeleteRecords, rolls by time,
+//! expiry of producers; and the checkpoint.
+//!
+//! Only whole segments go, from the front. Their files become spares of the shard's pool. Should the broker crash
+//! before the next checkpoint is stored, recovery finds the front of the log missing and takes that for what it is.
+
+use bytes::Bytes;
+use corelane_base::id::Offset;
+
+use crate::checkpoint::{Checkpoint, CheckpointSegment};
+use crate::disk::DiskOp;
+use crate::error::ReadError;
+use crate::log::{Job, Log, LogCx, LogState};
+use crate::segment::{Segment, SegmentFile, index_name};
+use crate::settings::NoticeLevel;
+
+/// Bytes behind the last stored checkpoint that are worth a new one: what a start after a crash reads of a log.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
+
+impl Log {
+    /// Raises `log_start_offset` to `before` (at most `flushed_offset`); answers what it is then. It never falls.
+    /// Durability: with the next checkpoint that is stored. Errors: `OutOfRange` beyond `flushed_offset`.
+    pub fn delete_records(&mut self, before: Offset, cx: &mut LogCx<'_>) -> Result<Offset, ReadError> {
+        match self.state {
+            LogState::Opening => return Err(ReadError::Opening),
+            LogState::Offline(_) => return Err(ReadError::Offline),
+            LogState::Online => {}
+        }
+        if before > self.flushed_offset || before.0 < 0 {
+            return Err(ReadError::OutOfRange);
+        }
+        self.raise_start(before, cx);
+        Ok(self.log_start_offset)
+    }
+
+    /// Rolls by time, retention, preparation of the next segment, expiry of producers. Cheap; about once a second.
+    /// Returns whether `log_start_offset` has grown.
+    pub fn tick(&mut self, cx: &mut LogCx<'_>) -> bool {
+        if self.state != LogState::Online {
+            return false;
+        }
+        let before = self.log_start_offset;
+        self.producers.expire(cx.now.wall, self.settings.producer_id_expiration_ms);
+        self.retry_room(cx);
+        self.roll_by_time(cx);
+        if self.settings.deletes {
+            self.retain_by_time(cx);
+            self.retain_by_size(cx);
+        }
+        self.prepare_ahead(cx);
+        self.log_start_offset != before
+    }
+
+    /// A segment whose records are older than `segment.ms` is rolled though nothing arrives, so that retention and
+    /// compaction get at it.
+    fn roll_by_time(&mut self, cx: &mut LogCx<'_>) {
+        let active = self.segments.back().expect("an online log has a segment");
+        let since = active.first_timestamp.unwrap_or(active.created);
+        let old = cx.now.wall.0.saturating_sub(since.0.max(active.created.0)) > self.settings.segment_ms;
+        let filed = !matches!(active.file, SegmentFile::Awaited);
+        if active.size > 0 && old && filed && !self.space_full {
+            self.roll(cx);
+        }
+    }
+
+    fn retain_by_time(&mut self, cx: &mut LogCx<'_>) {
+        let retention_ms = self.settings.retention_ms;
+        if retention_ms < 0 {
+            return;
+        }
+        let now = cx.now.wall.0;
+        let expired = |segment: &Segment| now.saturating_sub(segment.newest().0) > retention_ms;
+        let flushed = |segment: &Segment, log: &Log| segment.end() <= log.written;
+        let count = self
+            .segments
+            .iter()
+            .take_while(|segment| segment.size > 0 && expired(segment) && flushed(segment, self))
+            .count();
+        if count == 0 {
+            return;
+        }
+        if count == self.segments.len() {
+            let active = self.segments.back().expect("an online log has a segment");
+            if matches!(active.file, SegmentFile::Awaited) || self.space_full {
+                return;
+            }
+            self.roll(cx);
+        }
+        let start = self.segments[count].base_offset;
+        if start <= self.flushed_offset {
+            self.raise_start(start, cx);
+        }
+    }
+
+    fn retain_by_size(&mut self, cx: &mut LogCx<'_>) {
+        let Ok(retention_bytes) = u64::try_from(self.settings.retention_bytes) else { return };
+        let mut size = self.size_bytes();
+        let mut start = None;
+        for pair in 0..self.segments.len().saturating_sub(1) {
+            let segment = &self.segments[pair];
+            // As Kafka: a segment goes only if what is left still has the size.
+            if size < retention_bytes + u64::from(segment.size) || segment.end() > self.written {
+                break;
+            }
+            size -= u64::from(segment.size);
+            start = Some(self.segments[pair + 1].base_offset);
+        }
+        if let Some(start) = start.filter(|&start| start <= self.flushed_offset) {
+            self.raise_start(start, cx);
+        }
+    }
+
+    fn raise_start(&mut self, start: Offset, cx: &mut LogCx<'_>) {
+        if start <= self.log_start_offset {
+            return;
+        }
+        self.log_start_offset = start;
+        self.epochs.trim_start(start);
+        self.checkpoint_stale = true;
+        while self.segments.len() > 1
+            && self.segments[1].base_offset <= start
+            && self.segments[0].end() <= self.written
+            && !self.segments[0].named_next
+        {
+            let segment = self.segments.pop_front().expect("there are two");
+            self.tail_forget(&segment);
+            self.drop_segment(segment, cx);
+        }
+    }
+
+    /// The tail may still hold batches of the segment.
+    fn tail_forget(&mut self, segment: &Segment) {
+        self.tail.forget(segment.end());
+    }
+
+    fn drop_segment(&mut self, segment: Segment, cx: &mut LogCx<'_>) {
+        let op = DiskOp::Remove { path: format!("{}/{}", self.dir, index_name(segment.base_offset)) };
+        self.start(Job::Ignored, op, cx);
+        let path = segment.path(&self.dir);
+        self.notice(
+            NoticeLevel::Info,
+            cx,
+            format_args!("segment {} with {} bytes is deleted", segment.base_offset, segment.size),
+        );
+        let len = segment.prepared.max(u64::from(segment.size));
+        let watches = segment.watches.clone();
+        drop(segment);
+        cx.pool.recycle(path, len, watches, cx.disk);
+    }
+
+    /// What `open` wants to be given: describes the log up to `flushed_offset`, or what of it is in the files.
+    #[must_use]
+    pub fn checkpoint(&self) -> Bytes {
+        let end_offset = self.written_offset;
+        let mut segments = Vec::with_capacity(self.segments.len());
+        for segment in &self.segments {
+            if segment.start > self.written || (segment.size > 0 && segment.start == self.written) {
+                break;
+            }
+            let size = (self.written.min(segment.end()) - segment.start) as u32;
+            segments.push(CheckpointSegment {
+                base_offset: segment.base_offset,
+                size,
+                created: segment.created,
+                first_timestamp: segment.first_timestamp,
+                max_timestamp: segment.max_timestamp.filter(|max| max.base_offset < end_offset),
+            });
+        }
+        if segments.is_empty() {
+            let first = self.segments.front();
+            segments.push(CheckpointSegment {
+                base_offset: first.map_or(end_offset, |first| first.base_offset),
+                size: 0,
+                created: first.map_or(corelane_base::time::WallMs(0), |first| first.created),
+                first_timestamp: None,
+                max_timestamp: None,
+            });
+        }
+        let mut epochs = self.epochs.clone();
+        let mut producers = self.producers.clone();
+        if end_offset < self.log_end_offset {
+            epochs.trim_end(end_offset);
+            producers.trim_end(end_offset);
+        }
+        let checkpoint = Checkpoint {
+            log_start_offset: self.log_start_offset.min(end_offset),
+            flushed_offset: end_offset,
+            start: self.segments.front().map_or(0, |first| first.start),
+            segments,
+            epochs,
+            producers,
+        };
+        checkpoint.encode().into()
+    }
+
+    /// Whether enough has changed since `checkpoint_stored` that a new checkpoint is worth its bytes.
+    #[must_use]
+    pub fn checkpoint_due(&self) -> bool {
+        let online = self.state == LogState::Online;
+        online && (self.checkpoint_stale || self.written - self.checkpointed >= CHECKPOINT_BYTES)
+    }
+
+    /// Tells that a checkpoint was stored whose bytes were taken when `flushed_offset` was no further than now.
+    pub fn checkpoint_stored(&mut self) {
+        self.checkpointed = self.written;
+        self.checkpoint_stale = false;
+    }
+}
