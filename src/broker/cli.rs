@@ -2,11 +2,30 @@
 //!
 //! What it is not: the broker. `serve` is handed to [`crate::serve`]; everything else here is an ordinary client program.
 
+pub mod escape;
+pub mod failure;
+pub mod moment;
+
+pub mod connect;
+pub mod output;
+pub mod template;
+
+pub mod input;
+
+pub mod consume;
+pub mod describe;
+pub mod produce;
+pub mod topic;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::args::ServeArgs;
+use crate::cli::consume::ConsumeArgs;
+use crate::cli::failure::Failure;
+use crate::cli::produce::ProduceArgs;
+use crate::cli::topic::TopicArgs;
 
 const ROOT_HELP: &str = "\
 Exit codes:
@@ -31,12 +50,25 @@ pub struct Root {
 pub enum Command {
     /// Start a broker and serve Kafka clients until SIGTERM or SIGINT
     Serve(ServeArgs),
+    /// Create, list, describe, alter and delete topics
+    Topic(TopicArgs),
+    /// Write records from standard input to a topic
+    Produce(ProduceArgs),
+    /// Write records of a topic to standard output
+    Consume(ConsumeArgs),
 }
 
 /// Parses the process's arguments and runs what they ask for.
 pub fn run() -> ExitCode {
-    match Root::parse().command {
-        Command::Serve(args) => crate::serve::run(args),
+    let outcome = match Root::parse().command {
+        Command::Serve(args) => return crate::serve::run(args),
+        Command::Topic(args) => topic::run(&args),
+        Command::Produce(args) => produce::run(&args),
+        Command::Consume(args) => consume::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => Failure::report(&failure),
     }
 }
 
@@ -54,7 +86,7 @@ mod tests {
     fn serve_takes_its_flags() {
         let line = "corelane serve --data-dir d --listen [::1]:1 --http h:2 --shards 3 --config c --set a=b --set c=d";
         let root = Root::try_parse_from(line.split(' ')).expect("a correct command line");
-        let Command::Serve(args) = root.command;
+        let Command::Serve(args) = root.command else { panic!("serve, not {root:?}") };
         assert_eq!(args.data_dir.as_deref(), Some(std::path::Path::new("d")));
         assert_eq!(args.listen.map(|at| at.port), Some(1));
         assert_eq!(args.http.map(|at| at.host), Some("h".to_string()));

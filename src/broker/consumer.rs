@@ -1,0 +1,276 @@
+//! The reading half of `corelane consume`: fetches some partitions of one topic, record by record, in offset order.
+//!
+//! One fetch at a time, without a fetch session: each request names every partition that has not reached its end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use corelane_base::id::BrokerId;
+use corelane_wire::error_code::ErrorCode;
+use corelane_wire::message::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+
+use crate::client::{Client, ClientError, Node, exchange};
+use crate::offsets::{EARLIEST, LATEST, list_offsets};
+use crate::records::{Record, decode_batch};
+
+// From version 13 on topics are named by their ids; this client keeps to names.
+exchange!(FetchRequest, FetchResponse, Fetch, 4, 12);
+
+/// How long a broker may hold back an empty answer.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+/// What one answer and one partition in it may hold, in bytes; a larger batch comes alone.
+const ANSWER_BYTES_MAX: i32 = 16 << 20;
+const PARTITION_BYTES_MAX: i32 = 4 << 20;
+/// What the records of one batch may unfold to, in bytes.
+const BATCH_BYTES_MAX: usize = 512 << 20;
+
+/// Where reading starts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Start {
+    /// At the first record there is.
+    Beginning,
+    /// Behind the last record.
+    End,
+    /// At this offset in every partition.
+    Offset(i64),
+    /// This many offsets before the end of each partition.
+    Last(i64),
+    /// At the first record of this time or later, in milliseconds.
+    Time(i64),
+}
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ConsumerSettings {
+    /// From where.
+    pub topic: String,
+    /// Which partitions; all of them if none is named.
+    pub partitions: Vec<i32>,
+    /// Where to start.
+    pub start: Start,
+    /// Whether to go on at the end. Otherwise reading stops where the partitions ended when it began.
+    pub follow: bool,
+}
+
+/// A partition's place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Position {
+    next: i64,
+    /// Exclusive; `i64::MAX` to go on for ever.
+    end: i64,
+}
+
+/// What one turn gave.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// The records, each with its partition.
+    pub records: Vec<(i32, Record)>,
+    /// What a person should know, such as a gap.
+    pub notes: Vec<String>,
+}
+
+/// Reads some partitions of a topic.
+#[derive(Debug)]
+pub struct Fetcher<'a> {
+    client: &'a mut Client,
+    topic: String,
+    positions: BTreeMap<i32, Position>,
+    leaders: BTreeMap<i32, BrokerId>,
+}
+
+impl<'a> Fetcher<'a> {
+    /// Finds the topic and the offsets to start from and to stop at.
+    pub fn new(client: &'a mut Client, settings: &ConsumerSettings) -> Result<Fetcher<'a>, ClientError> {
+        let deadline = client.deadline();
+        let topic = settings.topic.clone();
+        let leaders = client.retry(deadline, |client| leaders(client, &topic, deadline))?;
+        let mut chosen = settings.partitions.clone();
+        if chosen.is_empty() {
+            chosen.extend(leaders.keys());
+        }
+        if let Some(unknown) = chosen.iter().find(|partition| !leaders.contains_key(partition)) {
+            let what = format!("partition {unknown} of {topic}");
+            return Err(ClientError::refused(what, ErrorCode::UnknownTopicOrPartition as i16, None));
+        }
+        let mut ask = |timestamp: i64| {
+            let wanted = chosen.iter().map(|partition| (*partition, timestamp)).collect();
+            list_offsets(client, &topic, &wanted, deadline)
+        };
+        let ends = ask(LATEST)?;
+        if let Start::Offset(offset) = settings.start
+            && let Some((partition, _)) = ends.iter().find(|(_, end)| offset > end.offset)
+        {
+            let what = format!("offset {offset} of partition {partition} of {topic}");
+            return Err(ClientError::refused(what, ErrorCode::OffsetOutOfRange as i16, None));
+        }
+        let starts = match settings.start {
+            Start::Beginning | Start::Last(_) => ask(EARLIEST)?,
+            Start::Time(time) => ask(time)?,
+            Start::End | Start::Offset(_) => ends.clone(),
+        };
+        let positions = ends.iter().map(|(partition, end)| {
+            let found = starts.get(partition).map_or(end.offset, |start| start.offset);
+            let next = match settings.start {
+                Start::Beginning | Start::End => found,
+                Start::Offset(offset) => offset,
+                Start::Last(count) => found.max(end.offset - count),
+                // No record is that young.
+                Start::Time(_) if found < 0 => end.offset,
+                Start::Time(_) => found,
+            };
+            (*partition, Position { next, end: if settings.follow { i64::MAX } else { end.offset } })
+        });
+        let positions = positions.collect();
+        Ok(Fetcher { client, topic, positions, leaders })
+    }
+
+    /// Whether every partition has been read to its end.
+    pub fn is_done(&self) -> bool {
+        self.positions.values().all(|position| position.next >= position.end)
+    }
+
+    /// Waits for records, a short time at the most, and takes them. An empty result is no end: see `is_done`.
+    pub fn fetch(&mut self) -> Result<Fetched, ClientError> {
+        let deadline = self.client.deadline();
+        let (topic, positions, known) = (self.topic.as_str(), &mut self.positions, &mut self.leaders);
+        let mut fetched = Fetched::default();
+        let mut stale = false;
+        self.client.retry(deadline, |client| {
+            if std::mem::replace(&mut stale, true) {
+                *known = leaders(client, topic, deadline)?;
+            }
+            let mut by_leader: BTreeMap<BrokerId, Vec<i32>> = BTreeMap::new();
+            for (partition, _) in positions.iter().filter(|(_, position)| position.next < position.end) {
+                let leader = known.get(partition).ok_or_else(|| {
+                    let what = format!("partition {partition} of {topic}");
+                    ClientError::refused(what, ErrorCode::UnknownTopicOrPartition as i16, None)
+                })?;
+                by_leader.entry(*leader).or_default().push(*partition);
+            }
+            let wait = WAIT_MAX / by_leader.len().max(1) as u32;
+            for (leader, partitions) in by_leader {
+                // Records already taken from another leader are kept, and their positions have moved.
+                let request = request(topic, &partitions, positions, wait.min(time_half(deadline)));
+                let answer = client.call(Node::Broker(leader), &request, deadline)?;
+                for partition in take(&answer.decode()?, topic, positions, &mut fetched)? {
+                    let position = positions.get_mut(&partition).expect("take looked it up");
+                    fetched.notes.push(mend(client, topic, partition, position, deadline)?);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(fetched)
+    }
+}
+
+/// Half the time that is left, so that a held-back answer comes well before the deadline.
+fn time_half(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now()) / 2
+}
+
+fn leaders(
+    client: &mut Client,
+    topic: &str,
+    deadline: Instant,
+) -> Result<BTreeMap<i32, BrokerId>, ClientError> {
+    let metadata = client.metadata(Some(&[topic]), false, deadline)?;
+    let partitions = metadata.usable_topic(topic)?.partitions.iter();
+    Ok(partitions.filter_map(|partition| Some((partition.index, partition.leader?))).collect())
+}
+
+fn request<'a>(
+    topic: &'a str,
+    partitions: &[i32],
+    positions: &BTreeMap<i32, Position>,
+    wait: Duration,
+) -> FetchRequest<'a> {
+    let partitions = partitions.iter().map(|&partition| FetchPartition {
+        partition,
+        fetch_offset: positions[&partition].next,
+        partition_max_bytes: PARTITION_BYTES_MAX,
+        ..Default::default()
+    });
+    FetchRequest {
+        max_wait_ms: wait.as_millis() as i32,
+        min_bytes: 1,
+        max_bytes: ANSWER_BYTES_MAX,
+        topics: vec![FetchTopic { topic, topic_id: [0; 16], partitions: partitions.collect() }],
+        ..Default::default()
+    }
+}
+
+/// Moves the records of an answer into `fetched` and the positions behind them. Gives the partitions whose position
+/// the leader does not have.
+fn take(
+    response: &FetchResponse<'_>,
+    topic: &str,
+    positions: &mut BTreeMap<i32, Position>,
+    fetched: &mut Fetched,
+) -> Result<Vec<i32>, ClientError> {
+    if response.error_code != 0 {
+        return Err(ClientError::refused(format!("fetching {topic}"), response.error_code, None));
+    }
+    let (mut failed, mut lost) = (None, Vec::new());
+    for row in response.responses.iter().filter(|row| row.topic == topic).flat_map(|row| &row.partitions) {
+        let Some(position) = positions.get_mut(&row.partition_index) else { continue };
+        match row.error_code {
+            0 => {}
+            code if code == ErrorCode::OffsetOutOfRange as i16 => {
+                lost.push(row.partition_index);
+                continue;
+            }
+            code => {
+                let what = format!("partition {} of {topic}", row.partition_index);
+                failed = Some(ClientError::refused(what, code, None));
+                continue;
+            }
+        }
+        let mut rest = row.records.map_or(&[][..], |records| match records {
+            corelane_wire::primitive::Records::Borrowed(bytes) => bytes,
+            corelane_wire::primitive::Records::External { .. } => &[],
+        });
+        let broken = |text: String| {
+            ClientError::Protocol(format!("partition {} of {topic}: {text}", row.partition_index))
+        };
+        let (before, had_bytes) = (position.next, !rest.is_empty());
+        while let Some((batch, taken)) =
+            decode_batch(rest, BATCH_BYTES_MAX).map_err(|error| broken(error.to_string()))?
+        {
+            rest = &rest[taken..];
+            let wanted = position.next..position.end;
+            let visible = batch.records.into_iter().filter(|record| wanted.contains(&record.offset.0));
+            if !batch.control {
+                fetched.records.extend(visible.map(|record| (row.partition_index, record)));
+            }
+            position.next = position.next.max(batch.next_offset.0);
+        }
+        if had_bytes && position.next == before {
+            return Err(broken("the answer holds no whole batch".to_string()));
+        }
+    }
+    failed.map_or(Ok(lost), Err)
+}
+
+/// Puts a position that the leader does not have any longer to the first offset there is. Errors: `Refused`, if the
+/// position lies behind the end instead, which only a truncated or re-created partition explains.
+fn mend(
+    client: &mut Client,
+    topic: &str,
+    partition: i32,
+    position: &mut Position,
+    deadline: Instant,
+) -> Result<String, ClientError> {
+    let found = list_offsets(client, topic, &BTreeMap::from([(partition, EARLIEST)]), deadline)?;
+    let first = found.get(&partition).map_or(0, |found| found.offset);
+    if position.next >= first {
+        let what = format!("offset {} of partition {partition} of {topic}", position.next);
+        return Err(ClientError::refused(what, ErrorCode::OffsetOutOfRange as i16, None));
+    }
+    let note = format!(
+        "partition {partition}: offsets {} to {} are not there any longer, going on at {first}",
+        position.next,
+        first - 1
+    );
+    position.next = first;
+    Ok(note)
+}
