@@ -10,7 +10,7 @@ use crate::command::{Outcome, Records, State, duplicates};
 use crate::configs::broker_definitions;
 use crate::configs::definition::{ConfigType, Definition, Overrides, Update, split_list};
 use crate::configs::settings;
-use crate::configs::topic;
+use crate::configs::topic::{self, TopicConfig};
 use crate::configs::topic_definitions;
 use crate::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC, broker_of, unknown_type};
 use crate::error::{ErrorKind, Refusal};
@@ -270,7 +270,7 @@ impl<'a> Target<'a> {
     /// Checks all settings together as they would be.
     fn check(&self, state: &State<'_>, wanted: &Overrides) -> Result<(), Refusal> {
         let checked = match self.owner {
-            Owner::Topic(_) => topic::check_overrides(&state.layers(), wanted),
+            Owner::Topic(_) => topic::check_overrides(&TopicConfig::defaults(&state.layers()), wanted),
             Owner::Broker(Some(_)) => {
                 settings::check_dynamic(state.settings, wanted, state.image.broker_overrides(None))
             }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Outcome, Records, State, duplicates};
 use crate::configs::definition::Overrides;
-use crate::configs::topic;
+use crate::configs::layers::ConfigSource;
+use crate::configs::topic::{self, TopicConfig};
 use crate::configs::topic_definitions;
 use crate::describe_configs::{DescribedConfig, describe_topic};
 use crate::error::{ErrorKind, Refusal};
@@ -72,7 +73,7 @@ pub struct CreatedTopic {
     pub partition_count: i32,
     /// How many replicas each of them has.
     pub replication_factor: i16,
-    /// All its settings.
+    /// All its settings, without synonyms.
     pub configs: Vec<DescribedConfig>,
 }
 
@@ -238,6 +239,9 @@ struct Creation<'a> {
     brokers: Vec<BrokerId>,
     partition_count_default: i32,
     replication_factor_default: i16,
+    topic_defaults: TopicConfig,
+    /// The settings of a topic without any of its own; described once, for all topics of the command.
+    described: Vec<DescribedConfig>,
     rng: Rng,
     records: Records,
     new_ids: BTreeSet<TopicId>,
@@ -252,6 +256,8 @@ impl<'a> Creation<'a> {
             brokers: state.image.brokers().map(|broker| broker.id).collect(),
             partition_count_default: config.partition_count_default,
             replication_factor_default: config.replication_factor_default,
+            topic_defaults: config.topic_defaults,
+            described: describe_topic(&state.layers(), &Overrides::new()),
             rng: Rng::new(seed),
             records: Records::new(state.image),
             new_ids: BTreeSet::new(),
@@ -269,7 +275,7 @@ impl<'a> Creation<'a> {
             topic_id: if validate_only { TopicId::ZERO } else { topic_id },
             partition_count: i32::try_from(partitions.len()).expect("a topic's partitions are far fewer"),
             replication_factor: i16::try_from(partitions[0].replicas.len()).expect("replicas are far fewer"),
-            configs: describe_topic(&self.state.layers(), &overrides),
+            configs: self.describe(&overrides),
         };
         self.records.push(MetadataRecord::TopicCreated {
             topic_id,
@@ -316,9 +322,22 @@ impl<'a> Creation<'a> {
             };
             overrides.insert(key.clone(), printed);
         }
-        topic::check_overrides(&self.state.layers(), &overrides)
+        topic::check_overrides(&self.topic_defaults, &overrides)
             .map_err(|error| invalid(error.to_string()))?;
         Ok(overrides)
+    }
+
+    fn describe(&self, overrides: &Overrides) -> Vec<DescribedConfig> {
+        let own = |config: &DescribedConfig| match overrides.get(config.name) {
+            Some(value) if !config.sensitive => (Some(value.clone()), ConfigSource::Topic),
+            Some(_) => (None, ConfigSource::Topic),
+            None => (config.value.clone(), config.source),
+        };
+        let describe = |config: &DescribedConfig| {
+            let (value, source) = own(config);
+            DescribedConfig { value, source, synonyms: Vec::new(), ..*config }
+        };
+        self.described.iter().map(describe).collect()
     }
 
     fn assigned(&self, topic: &NewTopic) -> Result<Vec<Partition>, Refusal> {

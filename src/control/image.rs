@@ -175,8 +175,8 @@ impl ClusterImage {
         }
     }
 
-    /// What holds for `topic` on broker `id`, which was started with `settings`. Not free: keep the result until a
-    /// record changes this topic's or the brokers' settings.
+    /// What holds for `topic` on broker `id`, which was started with `settings`. Looks up every key; whoever holds the
+    /// [`BrokerConfig`] gets the same faster by `topic_defaults.with(&topic.overrides)`.
     #[must_use]
     pub fn topic_config(&self, topic: &Topic, id: BrokerId, settings: &Settings) -> TopicConfig {
         TopicConfig::resolve(&self.layers(id, settings), &topic.overrides)

@@ -1,8 +1,10 @@
 //! The cluster's beginning, and brokers that come and come back.
 
 use crate::command::{Outcome, State};
+use crate::configs::broker::BrokerConfig;
+use crate::configs::listener::Listener;
 use crate::error::{ErrorKind, Refusal};
-use crate::record::{BrokerRegistration, MetadataRecord};
+use crate::record::{BrokerRegistration, Endpoint, MetadataRecord, TEXT_BYTES_MAX};
 
 /// Makes a cluster of empty metadata, or checks that this is the cluster it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,9 +22,29 @@ pub struct StartBroker {
     pub unclean: bool,
 }
 
+/// How a broker registers that listens on `bound`, whose ports are the real ones. Told are the addresses of
+/// `advertised.listeners`; without them those of `bound`, with `host` where they listen on every interface.
+#[must_use]
+pub fn registration(config: &BrokerConfig, bound: &[Listener], host: &str) -> BrokerRegistration {
+    let endpoint = |listener: &Listener| {
+        let every = matches!(listener.host.as_str(), "" | "0.0.0.0" | "::");
+        let host = if every { host.to_owned() } else { listener.host.clone() };
+        Endpoint { listener: listener.name.clone(), host, port: listener.port }
+    };
+    BrokerRegistration {
+        id: config.node_id,
+        endpoints: config.advertised_listeners.as_deref().unwrap_or(bound).iter().map(endpoint).collect(),
+        rack: config.rack.clone(),
+    }
+}
+
 /// Gives the cluster its id. Nothing changes if it has this one already.
 /// Errors: `INCONSISTENT_CLUSTER_ID` if it has another one.
+/// Panics: if the id is empty or longer than [`TEXT_BYTES_MAX`].
+#[must_use]
 pub fn format_cluster(state: &State<'_>, command: &FormatCluster) -> Outcome<Result<(), Refusal>> {
+    assert!(!command.cluster_id.is_empty(), "a cluster has an id");
+    assert!(command.cluster_id.len() <= TEXT_BYTES_MAX, "a cluster's id is short");
     match state.image.cluster_id() {
         None => {
             let cluster_id = command.cluster_id.clone();
@@ -38,10 +60,12 @@ pub fn format_cluster(state: &State<'_>, command: &FormatCluster) -> Outcome<Res
 }
 
 /// Takes a broker into the cluster, or takes note that it is back. No record if nothing about it is new and its last
-/// run ended cleanly.
+/// run ended cleanly. Panics: if the broker has a negative id or no address.
 #[must_use]
 pub fn start_broker(state: &State<'_>, command: &StartBroker) -> Outcome<()> {
     let id = command.registration.id;
+    assert!(id.0 >= 0, "broker ids are not negative");
+    assert!(!command.registration.endpoints.is_empty(), "a broker has an address");
     let mut records = Vec::new();
     if state.image.broker(id) != Some(&command.registration) {
         records.push(MetadataRecord::BrokerRegistered { registration: command.registration.clone() });

@@ -81,6 +81,14 @@ pub struct BrokerRegistration {
     pub rack: Option<String>,
 }
 
+impl BrokerRegistration {
+    /// The address to tell a client that came in by `listener`: the one of that name, else the first.
+    #[must_use]
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.listener == listener).or(self.endpoints.first())
+    }
+}
+
 /// A config key with its new value; `None` takes the key away.
 pub type ConfigChange = (String, Option<String>);
 
@@ -186,7 +194,8 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Appends a set of records to `out`. The set may be empty.
+/// Appends a set of records to `out`. The set may be empty. Panics: if a text is longer, or a partition has more
+/// replicas, than [`decode_set`] would accept.
 pub fn encode_set(records: &[MetadataRecord], out: &mut Vec<u8>) {
     out.push(SET_LAYOUT);
     put_varint(out, records.len() as u64);
@@ -224,18 +233,18 @@ fn encode_record(record: &MetadataRecord, out: &mut Vec<u8>) {
     match record {
         MetadataRecord::ClusterFormatted { cluster_id } => {
             start(out, TYPE_CLUSTER_FORMATTED);
-            put_text(out, cluster_id);
+            put_text(out, cluster_id, TEXT_BYTES_MAX);
         }
         MetadataRecord::BrokerRegistered { registration } => {
             start(out, TYPE_BROKER_REGISTERED);
             put_broker(out, registration.id);
             put_varint(out, registration.endpoints.len() as u64);
             for endpoint in &registration.endpoints {
-                put_text(out, &endpoint.listener);
-                put_text(out, &endpoint.host);
+                put_text(out, &endpoint.listener, TEXT_BYTES_MAX);
+                put_text(out, &endpoint.host, TEXT_BYTES_MAX);
                 put_varint(out, u64::from(endpoint.port));
             }
-            put_optional_text(out, registration.rack.as_deref());
+            put_optional_text(out, registration.rack.as_deref(), TEXT_BYTES_MAX);
         }
         MetadataRecord::BrokerRestarted { broker } => {
             start(out, TYPE_BROKER_RESTARTED);
@@ -244,12 +253,12 @@ fn encode_record(record: &MetadataRecord, out: &mut Vec<u8>) {
         MetadataRecord::TopicCreated { topic_id, name, partitions, configs } => {
             start(out, TYPE_TOPIC_CREATED);
             out.extend_from_slice(&topic_id.0);
-            put_text(out, name);
+            put_text(out, name, topic_name::NAME_BYTES_MAX);
             put_partitions(out, partitions);
             put_varint(out, configs.len() as u64);
             for (key, value) in configs {
-                put_text(out, key);
-                put_text(out, value);
+                put_text(out, key, TEXT_BYTES_MAX);
+                put_text(out, value, VALUE_BYTES_MAX);
             }
         }
         MetadataRecord::TopicDeleted { topic_id } => {
@@ -330,15 +339,16 @@ fn put_i32(out: &mut Vec<u8>, value: i32) {
     put_varint(out, u64::try_from(value).expect("ids, epochs and indices in records are not negative"));
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+fn put_text(out: &mut Vec<u8>, text: &str, limit: usize) {
+    assert!(text.len() <= limit, "a text of {} bytes would not be read back", text.len());
     put_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
-fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
+fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>, limit: usize) {
     out.push(u8::from(text.is_some()));
     if let Some(text) = text {
-        put_text(out, text);
+        put_text(out, text, limit);
     }
 }
 
@@ -352,6 +362,7 @@ fn put_optional_broker(out: &mut Vec<u8>, broker: Option<BrokerId>) {
 }
 
 fn put_brokers(out: &mut Vec<u8>, brokers: &[BrokerId]) {
+    assert!(brokers.len() <= REPLICAS_MAX, "{} replicas would not be read back", brokers.len());
     put_varint(out, brokers.len() as u64);
     for broker in brokers {
         put_broker(out, *broker);
@@ -372,8 +383,8 @@ fn put_partitions(out: &mut Vec<u8>, partitions: &[Partition]) {
 fn put_changes(out: &mut Vec<u8>, changes: &[ConfigChange]) {
     put_varint(out, changes.len() as u64);
     for (key, value) in changes {
-        put_text(out, key);
-        put_optional_text(out, value.as_deref());
+        put_text(out, key, TEXT_BYTES_MAX);
+        put_optional_text(out, value.as_deref(), VALUE_BYTES_MAX);
     }
 }
 

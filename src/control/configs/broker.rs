@@ -3,7 +3,7 @@
 use corelane_base::id::BrokerId;
 
 use crate::configs::broker_definitions;
-use crate::configs::definition::{Overrides, Synonym, Value};
+use crate::configs::definition::{Synonym, Value};
 use crate::configs::layers::Layers;
 use crate::configs::listener::{self, Listener};
 use crate::configs::settings::Settings;
@@ -93,7 +93,7 @@ impl BrokerConfig {
             described_partition_count_max: reader.int("max.request.partition.size.limit"),
             producer_id_expiration_ms: reader.long("producer.id.expiration.ms"),
             retention_check_interval_ms: reader.long("log.retention.check.interval.ms"),
-            topic_defaults: TopicConfig::resolve(layers, &Overrides::new()),
+            topic_defaults: TopicConfig::defaults(layers),
         }
     }
 }

@@ -70,6 +70,10 @@ fn check_protocols(text: &str) -> Result<(), String> {
     listener::parse_protocols(text).map(|_| ())
 }
 
+fn check_rack(text: &str) -> Result<(), String> {
+    if text.len() <= 255 { Ok(()) } else { Err("must be at most 255 bytes long".into()) }
+}
+
 fn check_one_directory(text: &str) -> Result<(), String> {
     match text.split(',').map(str::trim).filter(|part| !part.is_empty()).count() {
         1 => Ok(()),
@@ -106,7 +110,7 @@ pub static BROKER: &[Definition] = &[
         "broker.rack",
         ConfigType::String,
         None,
-        Valid::Any,
+        Valid::Checked(check_rack),
         "The rack or zone this broker stands in, which clients are told and replicas are spread over.",
     ),
     dynamic(

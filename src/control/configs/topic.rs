@@ -2,7 +2,7 @@
 
 use crate::configs::definition::{ConfigError, Overrides, Value};
 use crate::configs::layers::Layers;
-use crate::configs::topic_definitions;
+use crate::configs::topic_definitions::{self, TOPIC};
 
 /// What happens to old segments. Both may hold, and neither: then everything is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,65 +105,155 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
+    /// The registry's defaults: what holds on a broker without any settings.
+    pub const BUILT_IN: TopicConfig = TopicConfig {
+        cleanup_policy: CleanupPolicy { delete: true, compact: false },
+        compression_type: CompressionType::Producer,
+        durability: Durability::Sync,
+        delete_retention_ms: 86_400_000,
+        file_delete_delay_ms: 60_000,
+        flush_interval_records: i64::MAX,
+        flush_interval_ms: i64::MAX,
+        index_interval_bytes: 4096,
+        compaction_lag_ms_max: i64::MAX,
+        batch_bytes_max: 1_048_588,
+        timestamp_after_ms_max: 3_600_000,
+        timestamp_before_ms_max: i64::MAX,
+        timestamp_type: TimestampType::CreateTime,
+        cleanable_dirty_ratio_min: 0.5,
+        compaction_lag_ms_min: 0,
+        insync_replicas_min: 1,
+        preallocate: false,
+        retention_bytes: None,
+        retention_ms: Some(604_800_000),
+        segment_bytes: 1_073_741_824,
+        segment_index_bytes: 10_485_760,
+        segment_jitter_ms: 0,
+        segment_ms: 604_800_000,
+        unclean_leader_election: false,
+    };
+
+    /// The settings of a topic without any of its own, on a broker with these layers. Looks up every key: keep the
+    /// result until the brokers' settings change.
+    #[must_use]
+    pub fn defaults(layers: &Layers<'_>) -> TopicConfig {
+        let nothing = Overrides::new();
+        let mut config = TopicConfig::BUILT_IN;
+        for definition in TOPIC {
+            config.set(definition.name, layers.topic_value(&nothing, definition).0);
+        }
+        config
+    }
+
+    /// These settings with a topic's own above them; costs as much as there are of those.
+    #[must_use]
+    pub fn with(&self, overrides: &Overrides) -> TopicConfig {
+        let mut config = *self;
+        for (key, text) in overrides {
+            if let Some(definition) = topic_definitions::find(key)
+                && let Ok(value) = definition.parse(text)
+            {
+                config.set(definition.name, value);
+            }
+        }
+        config
+    }
+
     /// The settings that hold for a topic with these overrides on a broker with these layers.
     #[must_use]
     pub fn resolve(layers: &Layers<'_>, overrides: &Overrides) -> TopicConfig {
-        let reader = Reader { layers, overrides };
-        let policies = reader.list("cleanup.policy");
-        let has = |word| policies.iter().any(|policy| policy == word);
-        TopicConfig {
-            cleanup_policy: CleanupPolicy { delete: has("delete"), compact: has("compact") },
-            compression_type: match reader.text("compression.type").as_str() {
-                "uncompressed" => CompressionType::Uncompressed,
-                "gzip" => CompressionType::Gzip,
-                "snappy" => CompressionType::Snappy,
-                "lz4" => CompressionType::Lz4,
-                "zstd" => CompressionType::Zstd,
-                _ => CompressionType::Producer,
-            },
-            durability: match reader.text("corelane.durability").as_str() {
-                "memory" => Durability::Memory,
-                "write" => Durability::Write,
-                _ => Durability::Sync,
-            },
-            delete_retention_ms: reader.long("delete.retention.ms"),
-            file_delete_delay_ms: reader.long("file.delete.delay.ms"),
-            flush_interval_records: reader.long("flush.messages"),
-            flush_interval_ms: reader.long("flush.ms"),
-            index_interval_bytes: reader.int("index.interval.bytes"),
-            compaction_lag_ms_max: reader.long("max.compaction.lag.ms"),
-            batch_bytes_max: reader.int("max.message.bytes"),
-            timestamp_after_ms_max: reader.long("message.timestamp.after.max.ms"),
-            timestamp_before_ms_max: reader.long("message.timestamp.before.max.ms"),
-            timestamp_type: match reader.text("message.timestamp.type").as_str() {
-                "LogAppendTime" => TimestampType::LogAppendTime,
-                _ => TimestampType::CreateTime,
-            },
-            cleanable_dirty_ratio_min: reader.double("min.cleanable.dirty.ratio"),
-            compaction_lag_ms_min: reader.long("min.compaction.lag.ms"),
-            insync_replicas_min: reader.int("min.insync.replicas"),
-            preallocate: reader.flag("preallocate"),
-            retention_bytes: Some(reader.long("retention.bytes")).filter(|&bytes| bytes >= 0),
-            retention_ms: Some(reader.long("retention.ms")).filter(|&ms| ms >= 0),
-            segment_bytes: reader.int("segment.bytes"),
-            segment_index_bytes: reader.int("segment.index.bytes"),
-            segment_jitter_ms: reader.long("segment.jitter.ms"),
-            segment_ms: reader.long("segment.ms"),
-            unclean_leader_election: reader.flag("unclean.leader.election.enable"),
+        TopicConfig::defaults(layers).with(overrides)
+    }
+
+    /// Sets the field of a key. Panics: if the value is not of the key's type, or out of its range, which
+    /// `Definition::parse` excludes.
+    fn set(&mut self, key: &'static str, value: Value) {
+        let is_limit = |value: &i64| *value >= 0;
+        match (key, value) {
+            ("cleanup.policy", Value::List(words)) => {
+                let has = |policy| words.iter().any(|word| word == policy);
+                self.cleanup_policy = CleanupPolicy { delete: has("delete"), compact: has("compact") };
+            }
+            ("compression.type", Value::Text(word)) => self.compression_type = compression(&word),
+            ("corelane.durability", Value::Text(word)) => self.durability = durability(&word),
+            ("delete.retention.ms", Value::Int(ms)) => self.delete_retention_ms = ms,
+            ("file.delete.delay.ms", Value::Int(ms)) => self.file_delete_delay_ms = ms,
+            ("flush.messages", Value::Int(records)) => self.flush_interval_records = records,
+            ("flush.ms", Value::Int(ms)) => self.flush_interval_ms = ms,
+            ("index.interval.bytes", Value::Int(bytes)) => self.index_interval_bytes = narrow(bytes),
+            ("max.compaction.lag.ms", Value::Int(ms)) => self.compaction_lag_ms_max = ms,
+            ("max.message.bytes", Value::Int(bytes)) => self.batch_bytes_max = narrow(bytes),
+            ("message.timestamp.after.max.ms", Value::Int(ms)) => self.timestamp_after_ms_max = ms,
+            ("message.timestamp.before.max.ms", Value::Int(ms)) => self.timestamp_before_ms_max = ms,
+            ("message.timestamp.type", Value::Text(word)) => self.timestamp_type = timestamp_type(&word),
+            ("min.cleanable.dirty.ratio", Value::Double(ratio)) => self.cleanable_dirty_ratio_min = ratio,
+            ("min.compaction.lag.ms", Value::Int(ms)) => self.compaction_lag_ms_min = ms,
+            ("min.insync.replicas", Value::Int(count)) => self.insync_replicas_min = narrow(count),
+            ("preallocate", Value::Bool(on)) => self.preallocate = on,
+            ("retention.bytes", Value::Int(bytes)) => self.retention_bytes = Some(bytes).filter(is_limit),
+            ("retention.ms", Value::Int(ms)) => self.retention_ms = Some(ms).filter(is_limit),
+            ("segment.bytes", Value::Int(bytes)) => self.segment_bytes = narrow(bytes),
+            ("segment.index.bytes", Value::Int(bytes)) => self.segment_index_bytes = narrow(bytes),
+            ("segment.jitter.ms", Value::Int(ms)) => self.segment_jitter_ms = ms,
+            ("segment.ms", Value::Int(ms)) => self.segment_ms = ms,
+            ("unclean.leader.election.enable", Value::Bool(on)) => self.unclean_leader_election = on,
+            // Known to the registry, without a field: batches are not recompressed and followers not throttled.
+            (
+                "compression.gzip.level"
+                | "compression.lz4.level"
+                | "compression.zstd.level"
+                | "follower.replication.throttled.replicas"
+                | "leader.replication.throttled.replicas",
+                _,
+            ) => {}
+            (key, value) => unreachable!("{key} is not of the type of {value:?}"),
         }
     }
 }
 
-/// Checks a topic's overrides one by one and against each other, as they will hold on a broker with these layers.
+fn narrow(value: i64) -> i32 {
+    i32::try_from(value).expect("the range of an Int key is that of i32")
+}
+
+fn compression(word: &str) -> CompressionType {
+    match word {
+        "uncompressed" => CompressionType::Uncompressed,
+        "gzip" => CompressionType::Gzip,
+        "snappy" => CompressionType::Snappy,
+        "lz4" => CompressionType::Lz4,
+        "zstd" => CompressionType::Zstd,
+        "producer" => CompressionType::Producer,
+        other => unreachable!("{other} is not in the range of compression.type"),
+    }
+}
+
+fn durability(word: &str) -> Durability {
+    match word {
+        "memory" => Durability::Memory,
+        "write" => Durability::Write,
+        "sync" => Durability::Sync,
+        other => unreachable!("{other} is not in the range of corelane.durability"),
+    }
+}
+
+fn timestamp_type(word: &str) -> TimestampType {
+    match word {
+        "CreateTime" => TimestampType::CreateTime,
+        "LogAppendTime" => TimestampType::LogAppendTime,
+        other => unreachable!("{other} is not in the range of message.timestamp.type"),
+    }
+}
+
+/// Checks a topic's overrides one by one and against each other, as they will hold above `defaults`.
 /// Errors: the first key or value that is wrong.
-pub fn check_overrides(layers: &Layers<'_>, overrides: &Overrides) -> Result<(), ConfigError> {
+pub fn check_overrides(defaults: &TopicConfig, overrides: &Overrides) -> Result<(), ConfigError> {
     for (key, text) in overrides {
         match topic_definitions::find(key) {
             Some(definition) => drop(definition.parse(text)?),
             None => return Err(ConfigError::new(key, None, "no topic setting has this name")),
         }
     }
-    let config = TopicConfig::resolve(layers, overrides);
+    let config = defaults.with(overrides);
     if config.compaction_lag_ms_min > config.compaction_lag_ms_max {
         let problem =
             format!("must not be above max.compaction.lag.ms, which is {}", config.compaction_lag_ms_max);
@@ -171,57 +261,4 @@ pub fn check_overrides(layers: &Layers<'_>, overrides: &Overrides) -> Result<(),
         return Err(ConfigError::new("min.compaction.lag.ms", Some(&value), problem));
     }
     Ok(())
-}
-
-/// Looks up one key after another. Panics: if a key is not in the registry or of another type, which the test that
-/// resolves the defaults excludes.
-struct Reader<'a> {
-    layers: &'a Layers<'a>,
-    overrides: &'a Overrides,
-}
-
-impl Reader<'_> {
-    fn value(&self, key: &str) -> Value {
-        let definition = topic_definitions::find(key).expect("resolve names only keys of the registry");
-        self.layers.topic_value(self.overrides, definition).0
-    }
-
-    fn long(&self, key: &str) -> i64 {
-        match self.value(key) {
-            Value::Int(value) => value,
-            other => unreachable!("{key} is a number, not {other:?}"),
-        }
-    }
-
-    fn int(&self, key: &str) -> i32 {
-        i32::try_from(self.long(key)).expect("the range of an Int key is that of i32")
-    }
-
-    fn double(&self, key: &str) -> f64 {
-        match self.value(key) {
-            Value::Double(value) => value,
-            other => unreachable!("{key} is a double, not {other:?}"),
-        }
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        match self.value(key) {
-            Value::Bool(value) => value,
-            other => unreachable!("{key} is a boolean, not {other:?}"),
-        }
-    }
-
-    fn text(&self, key: &str) -> String {
-        match self.value(key) {
-            Value::Text(value) => value,
-            other => unreachable!("{key} is a text, not {other:?}"),
-        }
-    }
-
-    fn list(&self, key: &str) -> Vec<String> {
-        match self.value(key) {
-            Value::List(values) => values,
-            other => unreachable!("{key} is a list, not {other:?}"),
-        }
-    }
 }
