@@ -656,6 +656,12 @@ impl Log {
         self.epochs.end_offset_for(leader_epoch, self.log_end_offset)
     }
 
+    /// The leader epoch that the record at `offset` was, or would have been, written under; `None` for an empty log.
+    #[must_use]
+    pub fn leader_epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_of(offset)
+    }
+
     /// The leader epoch of the last batch, if any.
     #[must_use]
     pub fn latest_leader_epoch(&self) -> Option<LeaderEpoch> {

@@ -5,11 +5,11 @@
 
 use core::net::SocketAddr;
 
-use bytes::Bytes;
 use corelane_base::id::{ConnId, ShardId};
-use corelane_log::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken, FileHandle};
+use corelane_log::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken};
 
 use crate::mesh::MeshMessage;
+use crate::send::SendPart;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -57,39 +57,6 @@ pub enum Event<'a> {
     Timer,
     /// Stop: finish what was accepted, checkpoint, mark a clean shutdown, then tell [`Lifecycle::Drained`].
     Shutdown,
-}
-
-/// A piece of a response.
-#[derive(Debug, Clone)]
-pub enum SendPart {
-    /// Bytes in memory, shared.
-    Memory(Bytes),
-    /// A range of a segment that is resident in the page cache, to be sent with `sendfile`.
-    File {
-        /// The segment.
-        file: FileHandle,
-        /// Where, in bytes.
-        offset: u64,
-        /// How many bytes.
-        len: u32,
-    },
-}
-
-impl SendPart {
-    /// Length in bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            SendPart::Memory(bytes) => bytes.len(),
-            SendPart::File { len, .. } => *len as usize,
-        }
-    }
-
-    /// Whether it carries nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// What a shard wants of the network.

@@ -3,6 +3,36 @@
 //! Not aware of sockets, files, clocks or threads: [`event`] is the whole border.
 #![forbid(unsafe_code)]
 
+pub mod slots;
+
+pub mod send;
+
+pub mod session;
+pub mod timers;
+
 pub mod mesh;
+
 pub mod event;
+
+pub mod error;
+pub mod partition;
+
+pub mod owner;
+
+pub mod fetch_session;
+pub mod pending;
+
+pub mod checkpoint;
+pub mod metadata_log;
+
+mod finding;
+mod phase;
+mod publishing;
+
 pub mod shard;
+
+mod lifecycle;
+mod metadata;
+mod requests;
+
+mod handlers;

@@ -1,5 +1,281 @@
-//! What shards of one broker tell each other: owned data, moved. (Being filled.)
+//! What the shards of one broker tell each other: owned data, moved, in order per pair of shards.
+//!
+//! A request that touches partitions of several shards sends at most one message to each and gets at most one answer
+//! from each (plus, for a waiting fetch, what arrives later). A shard treats itself like any other owner, only
+//! without the message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use corelane_base::time::WallMs;
+use corelane_control::controller::{Answer, Command};
+use corelane_control::record::MetadataRecord;
+use corelane_log::disk::DirEntry;
+use corelane_wire::error_code::ErrorCode;
+
+use crate::send::SendPart;
+use crate::slots::SlotId;
+
+/// A partition, wherever it lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PartitionKey {
+    /// The topic's identity.
+    pub topic: TopicId,
+    /// The partition within it.
+    pub partition: PartitionIndex,
+}
+
+/// What all batches of one produce have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendAsk {
+    /// The asker's request.
+    pub pending: SlotId,
+    /// The request's version knows zstd.
+    pub zstd_allowed: bool,
+}
+
+/// One batch for one partition. `index` is the asker's name for it, echoed in the answer.
+#[derive(Debug)]
+pub struct AppendItem {
+    /// The asker's name.
+    pub index: u32,
+    /// Where to.
+    pub key: PartitionKey,
+    /// The batch, owned: it crosses shards.
+    pub batch: Bytes,
+}
+
+/// What became of one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendResult {
+    /// The asker's name.
+    pub index: u32,
+    /// `None` when appended and as durable as asked.
+    pub error: ErrorCode,
+    /// The first record's offset; -1 with an error.
+    pub base_offset: Offset,
+    /// The broker's time, if the topic stamps it; else -1.
+    pub log_append_time: WallMs,
+    /// Where the log begins now; -1 if unknown.
+    pub log_start_offset: Offset,
+}
+
+/// One partition of a fetch.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchItem {
+    /// The asker's name.
+    pub index: u32,
+    /// Where from.
+    pub key: PartitionKey,
+    /// The first offset wanted.
+    pub offset: Offset,
+    /// At most so many bytes, except for the first batch.
+    pub bytes_max: u32,
+    /// The epoch the client believes in, or -1.
+    pub current_leader_epoch: LeaderEpoch,
+    /// The epoch of the last record the client has, or -1.
+    pub last_fetched_epoch: LeaderEpoch,
+    /// Tell later, once the high watermark is beyond this; `None`: do not wait.
+    pub watch_beyond: Option<Offset>,
+}
+
+/// One partition's part of a fetch response.
+#[derive(Debug)]
+pub struct FetchResult {
+    /// The asker's name.
+    pub index: u32,
+    /// `None` if records, possibly none yet, can be told.
+    pub error: ErrorCode,
+    /// End of what may be read.
+    pub high_watermark: Offset,
+    /// Where the log begins.
+    pub log_start_offset: Offset,
+    /// Whole batches from memory or the page cache.
+    pub records: Vec<SendPart>,
+    /// Their length in bytes.
+    pub bytes: u32,
+    /// Where the client's history departs from the log's, if it does.
+    pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// More will come under this index once there is some.
+    pub watching: bool,
+}
+
+/// A question about one partition's log.
+#[derive(Debug, Clone, Copy)]
+pub enum Query {
+    /// An offset by time or by one of Kafka's special values; the leader epoch the client believes in.
+    ListOffset {
+        /// Milliseconds, or -1 latest, -2 earliest, -3 maximum timestamp, -4 earliest local, -5 latest tiered.
+        timestamp: i64,
+        /// Or -1.
+        current_leader_epoch: LeaderEpoch,
+    },
+    /// Where an epoch ended.
+    EpochEnd {
+        /// The epoch asked about.
+        leader_epoch: LeaderEpoch,
+        /// The epoch the client believes in, or -1.
+        current_leader_epoch: LeaderEpoch,
+    },
+    /// Moves the log's start up to an offset, or to the high watermark for -1.
+    DeleteRecords {
+        /// The new first offset.
+        before: Offset,
+    },
+    /// Size and lag of a log.
+    LogSize,
+}
+
+/// The answer to a [`Query`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryResult {
+    /// To `ListOffset`. Offset -1 if nothing matches.
+    ListOffset {
+        /// `None` if the rest counts.
+        error: ErrorCode,
+        /// The offset found.
+        offset: Offset,
+        /// Its record's timestamp, or -1.
+        timestamp: WallMs,
+        /// Its epoch, or -1.
+        leader_epoch: LeaderEpoch,
+    },
+    /// To `EpochEnd`.
+    EpochEnd {
+        /// `None` if the rest counts.
+        error: ErrorCode,
+        /// The largest epoch at or below the one asked about, or -1.
+        leader_epoch: LeaderEpoch,
+        /// Where it ended, or -1.
+        end_offset: Offset,
+    },
+    /// To `DeleteRecords`.
+    DeleteRecords {
+        /// `None` if the log begins there now.
+        error: ErrorCode,
+        /// Where the log begins, or -1.
+        low_watermark: Offset,
+    },
+    /// To `LogSize`.
+    LogSize {
+        /// `KafkaStorageError` for a log that is offline.
+        error: ErrorCode,
+        /// Bytes of records.
+        bytes: u64,
+    },
+}
+
+/// What a shard tells of its own log files' checkpoints at start: newest first wins. Key: the partition.
+pub type Checkpoints = BTreeMap<PartitionKey, Bytes>;
+
+/// Metadata as the first shard publishes it.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Counts publications from 1; every shard applies every one, in order.
+    pub version: u64,
+    /// The records, to be replayed whole.
+    pub records: Arc<Vec<MetadataRecord>>,
+    /// Only with the first: how the logs stood.
+    pub start: Option<Arc<StartState>>,
+}
+
+/// What the first shard found on disk, for all shards to open their logs with.
+#[derive(Debug)]
+pub struct StartState {
+    /// Counts the broker's starts.
+    pub incarnation: u64,
+    /// Whether the last stop left the clean-shutdown marker.
+    pub clean: bool,
+    /// There was metadata: this is not the first start.
+    pub has_metadata: bool,
+    /// The newest checkpoint of each log.
+    pub checkpoints: Checkpoints,
+    /// Log directories that exist, to be matched against the metadata.
+    pub directories: Vec<DirEntry>,
+}
 
 /// A message from one shard to another.
 #[derive(Debug)]
-pub enum MeshMessage {}
+pub enum MeshMessage {
+    /// Append these; answer each when it is durable.
+    Append {
+        /// What they have in common.
+        ask: AppendAsk,
+        /// Where and what.
+        items: Vec<AppendItem>,
+    },
+    /// Some or all of an `Append` are done.
+    Appended {
+        /// The asker's request.
+        pending: SlotId,
+        /// In any order; every index once.
+        results: Vec<AppendResult>,
+    },
+    /// Read these.
+    Fetch {
+        /// The asker's request.
+        pending: SlotId,
+        /// Over all items, in bytes: at most, at least.
+        bytes: (u32, u32),
+        /// What to read.
+        items: Vec<FetchItem>,
+    },
+    /// The first answer to a `Fetch`, with every index once.
+    Fetched {
+        /// The asker's request.
+        pending: SlotId,
+        /// In any order.
+        results: Vec<FetchResult>,
+    },
+    /// Watched partitions have news: read from the offset of the original item.
+    FetchNews {
+        /// The asker's request.
+        pending: SlotId,
+        /// In any order.
+        results: Vec<FetchResult>,
+    },
+    /// The asker waits no longer.
+    FetchCancel {
+        /// The asker's request.
+        pending: SlotId,
+    },
+    /// Answer these.
+    Query {
+        /// The asker's request.
+        pending: SlotId,
+        /// The asker's names, where, what.
+        items: Vec<(u32, PartitionKey, Query)>,
+    },
+    /// All answers to a `Query`.
+    QueryResults {
+        /// The asker's request.
+        pending: SlotId,
+        /// The asker's names with answers.
+        results: Vec<(u32, QueryResult)>,
+    },
+    /// To the first shard: decide this.
+    Control {
+        /// The asker's request.
+        pending: SlotId,
+        /// What to decide.
+        command: Box<Command>,
+    },
+    /// Decided, durable and applied on every shard.
+    ControlDone {
+        /// The asker's request.
+        pending: SlotId,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// From the first shard: new metadata.
+    Metadata(Published),
+    /// To the first shard: applied.
+    MetadataApplied {
+        /// Which publication.
+        version: u64,
+    },
+    /// To the first shard: everything of mine is on disk, I have stopped.
+    Drained,
+}

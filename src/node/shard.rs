@@ -1,11 +1,37 @@
-//! One shard: the state machine that a shell drives. (Being filled; the signatures stand.)
+//! One shard: the state machine that a shell drives.
+//!
+//! This file holds the state and takes events in; requests are decoded in `requests`, served in `handlers`, start,
+//! housekeeping and end are in `lifecycle`. A turn is: `apply` for each event, `end_turn` once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use corelane_base::id::ShardId;
+use bytes::Bytes;
+use corelane_base::id::{BrokerId, ConnId, PartitionIndex, ShardId, TopicId};
+use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, Now};
+use corelane_control::configs::broker::BrokerConfig;
+use corelane_control::configs::settings::Settings;
+use corelane_control::configs::topic::TopicConfig;
+use corelane_control::image::ClusterImage;
+use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 
-use crate::event::{Effects, Event};
+use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
+use crate::fetch_session::FetchSessions;
+use crate::mesh::{MeshMessage, PartitionKey};
+use crate::metadata_log::MetadataLog;
+use crate::owner::Owner;
+use crate::pending::{Pending, RequestMeta};
+use crate::phase::Phase;
+use crate::publishing::Publishing;
+use crate::send::SendPart;
+use crate::session::Session;
+use crate::slots::{SlotId, Slots};
+use crate::timers::{Deadline, Timers};
+
+/// Incomplete and waiting frames of all connections of a shard, in bytes. A connection that would take it beyond is
+/// closed: waiting would let slow peers hold everybody's memory.
+const INBOX_BYTES_MAX: usize = 512 << 20;
 
 /// What a shard must know from its start; fixed while it runs.
 #[derive(Debug, Clone)]
@@ -21,34 +47,403 @@ pub struct ShardSettings {
     pub advertised_host: String,
     /// The port that clients are told to connect to.
     pub advertised_port: u16,
-    /// Checked broker settings as ordered `(key, value)` pairs with Kafka's names; flags, environment and file are
-    /// already merged.
-    pub config: Arc<Vec<(String, String)>>,
+    /// The broker's checked settings: flags, environment and file, already merged.
+    pub config: Arc<Settings>,
+    /// Where the logs lie, as told to clients that ask (`DescribeLogDirs`).
+    pub data_dir: String,
 }
 
 /// One core with all it owns.
+///
+/// Invariants: `image` equals that of every other shard at the same `metadata_version`; the own partitions in it are
+/// exactly those of `owner`; every pending request's place in its connection's order is open unless the connection
+/// is gone.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    pub(crate) settings: ShardSettings,
+    pub(crate) broker_id: BrokerId,
+    pub(crate) config: BrokerConfig,
+    pub(crate) rng: Rng,
+    pub(crate) phase: Phase,
+    pub(crate) image: ClusterImage,
+    pub(crate) metadata_version: u64,
+    pub(crate) topic_configs: BTreeMap<TopicId, TopicConfig>,
+    pub(crate) owner: Owner,
+    pub(crate) metadata_log: Option<MetadataLog>,
+    pub(crate) publishing: Publishing,
+    pub(crate) drained_others: u16,
+    pub(crate) sessions: Vec<Option<Session>>,
+    pub(crate) session_count: usize,
+    pub(crate) inbox_bytes: usize,
+    pub(crate) ready: Vec<ConnId>,
+    pub(crate) pending: Slots<Pending>,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) timers: Timers,
+    pub(crate) producer_ids: core::ops::Range<i64>,
+    pub(crate) disk_total_bytes: u64,
+    pub(crate) disk_free_bytes: u64,
+}
+
+/// The shard that owns a partition: a function of its identity and the number of shards, so that every shard knows
+/// without asking and a start with another number of shards simply deals anew.
+#[must_use]
+pub fn owner_of(key: PartitionKey, shard_count: u16) -> ShardId {
+    let id = u64::from_le_bytes(key.topic.0[..8].try_into().expect("8 of 16 bytes"));
+    let place = id.wrapping_add(key.partition.0 as u64) % u64::from(shard_count);
+    ShardId(place as u16)
+}
 
 impl Shard {
     /// A shard that has done nothing yet.
     #[must_use]
-    pub fn new(_settings: ShardSettings) -> Shard {
-        Shard {}
+    pub fn new(settings: ShardSettings) -> Shard {
+        assert!(settings.shard.0 < settings.shard_count, "shards are numbered from 0");
+        let config = BrokerConfig::of_settings(&settings.config);
+        let sessions_max =
+            (config.fetch_session_count_max.max(0) as usize).div_ceil(settings.shard_count.into());
+        Shard {
+            broker_id: config.node_id,
+            rng: Rng::new(settings.seed),
+            phase: Phase::New,
+            image: ClusterImage::new(),
+            metadata_version: 0,
+            topic_configs: BTreeMap::new(),
+            owner: Owner::new(settings.shard),
+            metadata_log: None,
+            publishing: Publishing::default(),
+            drained_others: 0,
+            sessions: Vec::new(),
+            session_count: 0,
+            inbox_bytes: 0,
+            ready: Vec::new(),
+            pending: Slots::default(),
+            fetch_sessions: FetchSessions::new(sessions_max, settings.shard.0, settings.shard_count),
+            timers: Timers::default(),
+            producer_ids: 0..0,
+            disk_total_bytes: 0,
+            disk_free_bytes: u64::MAX,
+            config,
+            settings,
+        }
     }
 
-    /// Begins: reads checkpoints and opens logs; `Lifecycle::Ready` follows when done.
-    pub fn start(&mut self, _now: Now, _fx: &mut Effects) {}
+    /// Which shard this is.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.settings.shard
+    }
+
+    /// How many clients are connected.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.session_count
+    }
+
+    /// How many requests wait.
+    #[must_use]
+    pub fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
 
     /// Takes in one event.
-    pub fn apply(&mut self, _now: Now, _event: Event<'_>, _fx: &mut Effects) {}
+    pub fn apply(&mut self, now: Now, event: Event<'_>, fx: &mut Effects) {
+        match event {
+            Event::Accepted { conn, peer } => self.on_accepted(now, conn, peer, fx),
+            Event::Received { conn, bytes } => self.on_received(now, conn, bytes, fx),
+            Event::Sent { conn } => {
+                if let Some(session) = self.session_mut(conn) {
+                    session.on_sent(now.mono);
+                    self.ready.push(conn);
+                }
+            }
+            Event::Closed { conn } => self.on_closed(conn),
+            Event::Disk { token, result } => self.on_disk(now, token, result, fx),
+            Event::Mesh { from, message } => self.on_mesh(now, from, message, fx),
+            Event::Timer => self.on_timer(now, fx),
+            Event::Shutdown => self.on_shutdown(now, fx),
+        }
+        self.deliver(now, fx);
+    }
 
     /// Ends a turn: opens group commits and sends what became ready. Call it once after a batch of `apply`.
-    pub fn end_turn(&mut self, _now: Now, _fx: &mut Effects) {}
+    pub fn end_turn(&mut self, now: Now, fx: &mut Effects) {
+        loop {
+            self.owner.end_turn(now, &mut fx.disk);
+            self.end_metadata_turn(now, fx);
+            self.advance_lifecycle(now, fx);
+            self.deliver(now, fx);
+            // Flushing may let waiting requests in, whose commits and answers must not wait for another event.
+            let ready = core::mem::take(&mut self.ready);
+            for conn in &ready {
+                self.flush(now, *conn, fx);
+            }
+            self.deliver(now, fx);
+            if ready.is_empty() && self.ready.is_empty() && !self.owner.is_dirty() {
+                break;
+            }
+        }
+        for notice in self.owner.notices.drain(..) {
+            fx.lifecycle
+                .push(Lifecycle::Notice { severity: Severity::from(notice.level), text: notice.text });
+        }
+    }
 
     /// When `Event::Timer` is due next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        None
+        self.timers.next()
+    }
+
+    /// Panics: if the state contradicts itself.
+    pub fn check_invariants(&self) {
+        self.owner.check_invariants();
+        self.image.check_invariants();
+        let live = self.sessions.iter().flatten().count();
+        assert_eq!(live, self.session_count);
+        let inbox: usize = self.sessions.iter().flatten().map(|session| session.inbox.len()).sum();
+        assert_eq!(inbox, self.inbox_bytes);
+    }
+
+    pub(crate) fn owner_of(&self, topic: TopicId, partition: i32) -> (PartitionKey, ShardId) {
+        let key = PartitionKey { topic, partition: PartitionIndex(partition) };
+        (key, owner_of(key, self.settings.shard_count))
+    }
+
+    pub(crate) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(conn.slot as usize)?.as_mut()?;
+        if session.conn == conn { Some(session) } else { None }
+    }
+
+    fn on_accepted(&mut self, now: Now, conn: ConnId, peer: core::net::SocketAddr, fx: &mut Effects) {
+        let slot = conn.slot as usize;
+        if self.sessions.len() <= slot {
+            self.sessions.resize_with(slot + 1, || None);
+        }
+        assert!(self.sessions[slot].is_none(), "a slot is reused only after Closed");
+        self.sessions[slot] = Some(Session::new(conn, peer, now.mono));
+        self.session_count += 1;
+        let share =
+            (self.config.connection_count_max.max(1) as usize).div_ceil(self.settings.shard_count.into());
+        if self.session_count > share || !self.is_serving() {
+            self.close(conn, fx);
+        }
+    }
+
+    fn on_closed(&mut self, conn: ConnId) {
+        let entry = self.sessions.get_mut(conn.slot as usize);
+        if let Some(entry) = entry
+            && entry.as_ref().is_some_and(|session| session.conn == conn)
+        {
+            let session = entry.take().expect("just looked at");
+            self.inbox_bytes -= session.inbox.len();
+            self.session_count -= 1;
+        }
+    }
+
+    /// Stops serving a connection; it goes once a send under way has ended.
+    pub(crate) fn close(&mut self, conn: ConnId, fx: &mut Effects) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.closing {
+            return;
+        }
+        session.closing = true;
+        let inbox = core::mem::take(&mut session.inbox);
+        self.inbox_bytes -= inbox.len();
+        fx.net.push(NetEffect::Close { conn });
+    }
+
+    fn on_received(&mut self, now: Now, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.closing {
+            return;
+        }
+        session.last_active = now.mono;
+        if !session.inbox.is_empty() {
+            self.stash(conn, bytes, fx);
+            self.serve_inbox(now, conn, fx);
+            return;
+        }
+        // The common case: whole frames, served where they lie.
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if !self.session_mut(conn).is_some_and(|session| session.may_start()) {
+                break;
+            }
+            match split(rest, self.config.request_bytes_max as u32) {
+                Ok(Split::Frame { body, consumed }) => {
+                    self.serve(now, conn, body, fx);
+                    rest = &rest[consumed..];
+                }
+                Ok(Split::NeedMore { .. }) => break,
+                Err(error) => {
+                    self.refuse(conn, &error.to_string(), fx);
+                    return;
+                }
+            }
+        }
+        if !rest.is_empty() {
+            self.stash(conn, rest, fx);
+        }
+    }
+
+    /// Keeps bytes that cannot be served yet.
+    fn stash(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
+        if self.inbox_bytes + bytes.len() > INBOX_BYTES_MAX {
+            self.refuse(conn, "the shard's memory for incomplete requests is used up", fx);
+            return;
+        }
+        let request_bytes_max = self.config.request_bytes_max as u32;
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.closing {
+            return;
+        }
+        session.inbox.extend_from_slice(bytes);
+        if let Ok(Split::NeedMore { known_len: Some(len) }) = split(&session.inbox, request_bytes_max) {
+            // One block for a frame of moderate size; a large one grows as its bytes really arrive, so that an
+            // announcement alone costs nothing.
+            let whole = LENGTH_BYTES + len as usize;
+            let room = whole.min((2 * session.inbox.len()).max(1 << 20));
+            session.inbox.reserve(room.saturating_sub(session.inbox.len()));
+        }
+        let pause = !session.may_start() && !session.paused;
+        session.paused |= pause;
+        self.inbox_bytes += bytes.len();
+        if pause {
+            fx.net.push(NetEffect::Pause { conn });
+        }
+    }
+
+    fn serve_inbox(&mut self, now: Now, conn: ConnId, fx: &mut Effects) {
+        loop {
+            let request_bytes_max = self.config.request_bytes_max as u32;
+            let Some(session) = self.session_mut(conn) else { return };
+            if !session.may_start() {
+                return;
+            }
+            let consumed = match split(&session.inbox, request_bytes_max) {
+                Ok(Split::Frame { consumed, .. }) => consumed,
+                Ok(Split::NeedMore { .. }) => return,
+                Err(error) => {
+                    self.refuse(conn, &error.to_string(), fx);
+                    return;
+                }
+            };
+            let frame: Bytes = session.take_frame(consumed);
+            self.inbox_bytes -= consumed;
+            self.serve(now, conn, &frame[LENGTH_BYTES..], fx);
+        }
+    }
+
+    /// Ends a connection whose peer does not speak the protocol. Kafka closes it without an answer, too: with the
+    /// framing lost there is nothing to answer to.
+    pub(crate) fn refuse(&mut self, conn: ConnId, why: &str, fx: &mut Effects) {
+        if let Some(session) = self.session_mut(conn)
+            && !session.closing
+        {
+            let text = format!("closing the connection of {}: {why}", session.peer);
+            fx.lifecycle.push(Lifecycle::Notice { severity: Severity::Info, text });
+            self.close(conn, fx);
+        }
+    }
+
+    /// Fills a request's place in its connection's order.
+    pub(crate) fn respond(&mut self, meta: RequestMeta, response: Option<Vec<SendPart>>) {
+        if let Some(session) = self.session_mut(meta.conn) {
+            session.complete(meta.sequence, response);
+            self.ready.push(meta.conn);
+        }
+    }
+
+    fn flush(&mut self, now: Now, conn: ConnId, fx: &mut Effects) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.closing {
+            return;
+        }
+        if let Some(parts) = session.next_send() {
+            fx.net.push(NetEffect::Send { conn, parts });
+        }
+        if !session.inbox.is_empty() && session.may_start() {
+            self.serve_inbox(now, conn, fx);
+        }
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.paused && session.may_start() && !session.closing {
+            session.paused = false;
+            fx.net.push(NetEffect::Resume { conn });
+        }
+    }
+
+    /// Hands the owner's answers and questions to where they belong: to other shards by message, to this one at once.
+    pub(crate) fn deliver(&mut self, now: Now, fx: &mut Effects) {
+        while !self.owner.out.is_empty() {
+            for (to, message) in core::mem::take(&mut self.owner.out) {
+                self.tell(now, to, message, fx);
+            }
+        }
+    }
+
+    /// Sends a message to a shard, this one included.
+    pub(crate) fn tell(&mut self, now: Now, to: ShardId, message: MeshMessage, fx: &mut Effects) {
+        if to == self.settings.shard {
+            self.on_mesh(now, to, message, fx);
+        } else {
+            fx.mesh.push((to, message));
+        }
+    }
+
+    fn on_mesh(&mut self, now: Now, from: ShardId, message: MeshMessage, fx: &mut Effects) {
+        match message {
+            MeshMessage::Append { ask, items } => {
+                let mut results = Vec::new();
+                for item in items {
+                    let disk = &mut fx.disk;
+                    results.extend(self.owner.append(
+                        from,
+                        ask,
+                        item.index,
+                        item.key,
+                        &item.batch,
+                        now,
+                        disk,
+                    ));
+                }
+                if !results.is_empty() {
+                    self.tell(now, from, MeshMessage::Appended { pending: ask.pending, results }, fx);
+                }
+            }
+            MeshMessage::Appended { pending, results } => self.on_appended(pending, &results, fx),
+            MeshMessage::Fetch { pending, bytes, items } => {
+                self.owner.fetch(from, pending, bytes, &items, now, &mut fx.disk);
+            }
+            MeshMessage::Fetched { pending, results } => {
+                self.on_fetched(now, from, pending, results, true, fx)
+            }
+            MeshMessage::FetchNews { pending, results } => {
+                self.on_fetched(now, from, pending, results, false, fx)
+            }
+            MeshMessage::FetchCancel { pending } => self.owner.fetch_cancel(from, pending),
+            MeshMessage::Query { pending, items } => {
+                self.owner.query(from, pending, &items, now, &mut fx.disk)
+            }
+            MeshMessage::QueryResults { pending, results } => self.on_query_results(pending, results),
+            MeshMessage::Control { pending, command } => self.on_control(now, from, pending, &command, fx),
+            MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
+            MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
+            MeshMessage::MetadataApplied { version } => self.on_metadata_applied(now, version, fx),
+            MeshMessage::Drained => self.on_shard_drained(from),
+        }
+    }
+
+    fn on_timer(&mut self, now: Now, fx: &mut Effects) {
+        while let Some(deadline) = self.timers.pop_due(now.mono) {
+            match deadline {
+                Deadline::Pending(id) => self.on_fetch_deadline(now, id, fx),
+                Deadline::Housekeeping => self.housekeep(now, fx),
+            }
+        }
+    }
+
+    /// The pending request of that id, if it still waits.
+    pub(crate) fn take_pending(&mut self, id: SlotId) -> Option<Pending> {
+        self.pending.remove(id)
     }
 }

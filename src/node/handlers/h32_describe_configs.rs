@@ -1,0 +1,73 @@
+//! DescribeConfigs, versions 1 to 4, for topics (2), this broker (4) and the default of all brokers (4 with an empty
+//! name); other resource types have no settings here. Source: KIP-133, KIP-226, KIP-569.
+
+use corelane_control::command::State;
+use corelane_control::describe_configs::{
+    DescribeResource, DescribedConfig, DescribedResource, describe_configs,
+};
+use corelane_wire::message::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
+    DescribeConfigsSynonym,
+};
+use corelane_wire::primitive::Reader;
+
+use crate::handlers::control::outcome;
+use crate::pending::RequestMeta;
+use crate::requests::Handled;
+use crate::shard::Shard;
+
+impl Shard {
+    pub(crate) fn describe_configs(&mut self, meta: RequestMeta, reader: &mut Reader<'_>) -> Handled {
+        let request = DescribeConfigsRequest::decode(reader, meta.version)?;
+        reader.finish()?;
+        let resources: Vec<DescribeResource> = request
+            .resources
+            .iter()
+            .map(|resource| DescribeResource {
+                resource_type: resource.resource_type,
+                name: resource.resource_name.to_owned(),
+                keys: resource
+                    .configuration_keys
+                    .as_ref()
+                    .map(|keys| keys.iter().map(|key| (*key).to_owned()).collect()),
+            })
+            .collect();
+        let state = State { image: &self.image, broker: self.broker_id, settings: &self.settings.config };
+        let described = describe_configs(&state, &resources);
+        let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
+        let results = described.iter().map(|resource| result(resource, synonyms, documentation)).collect();
+        let response = DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() };
+        self.respond_with(meta, |writer, version| response.encode(writer, version));
+        Ok(())
+    }
+}
+
+fn result(resource: &DescribedResource, synonyms: bool, documentation: bool) -> DescribeConfigsResult<'_> {
+    let (error_code, error_message) = outcome(&resource.result);
+    let configs = resource.result.iter().flatten();
+    DescribeConfigsResult {
+        error_code,
+        error_message,
+        resource_type: resource.resource_type,
+        resource_name: &resource.name,
+        configs: configs.map(|config| entry(config, synonyms, documentation)).collect(),
+    }
+}
+
+fn entry(config: &DescribedConfig, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult<'_> {
+    let synonyms = config.synonyms.iter().filter(|_| synonyms).map(|synonym| DescribeConfigsSynonym {
+        name: synonym.name,
+        value: synonym.value.as_deref(),
+        source: synonym.source.code(),
+    });
+    DescribeConfigsResourceResult {
+        name: config.name,
+        value: config.value.as_deref(),
+        read_only: config.read_only,
+        config_source: config.source.code(),
+        is_sensitive: config.sensitive,
+        synonyms: synonyms.collect(),
+        config_type: config.kind.code(),
+        documentation: if documentation { Some(config.documentation) } else { None },
+    }
+}

@@ -1,0 +1,328 @@
+//! A shard's start, housekeeping and end: the transitions of [`Phase`].
+
+use bytes::Bytes;
+use corelane_base::id::ShardId;
+use corelane_base::time::Now;
+use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskToken};
+use corelane_log::log::LogState;
+use corelane_log::settings::NoticeLevel;
+
+use crate::checkpoint;
+use crate::event::{Effects, Lifecycle, NetEffect, Severity};
+use crate::finding::{CLEAN_PATH, Finding, STORE_SLOT};
+use crate::mesh::{MeshMessage, PartitionKey};
+use crate::metadata_log::{METADATA_SLOT, SNAPSHOT_SLOT};
+use crate::pending::PendingBody;
+use crate::phase::{Closing, Phase, Serving};
+use crate::shard::Shard;
+use crate::slots::SlotId;
+use crate::timers::Deadline;
+
+const HOUSEKEEPING_MS: u64 = 1000;
+/// Checkpoints bound what a start after a crash must scan.
+const CHECKPOINT_MS: u64 = 5000;
+/// Memory for the tails of all logs of one shard, in bytes; beyond it the oldest flushed parts are given back.
+const TAIL_BYTES_MAX: u64 = 512 << 20;
+/// How long a stop waits for answers before it goes on without them.
+const DRAIN_MS: u64 = 10_000;
+/// Below this room on the file system produce is refused, in bytes, or below a twentieth of it if that is less:
+/// the room that checkpoints, metadata and deletions need.
+const DISK_RESERVE_BYTES: u64 = 1 << 30;
+
+impl From<NoticeLevel> for Severity {
+    fn from(level: NoticeLevel) -> Severity {
+        match level {
+            NoticeLevel::Error => Severity::Error,
+            NoticeLevel::Warn => Severity::Warn,
+            NoticeLevel::Info => Severity::Info,
+        }
+    }
+}
+
+impl Shard {
+    /// Begins: the first shard looks at the disk; `Lifecycle::Ready` follows when the own logs are open.
+    pub fn start(&mut self, now: Now, fx: &mut Effects) {
+        assert!(matches!(self.phase, Phase::New), "started once");
+        self.owner.start(&mut fx.disk);
+        self.phase = if self.id() == ShardId(0) {
+            Phase::Finding(Finding::begin(&mut fx.disk))
+        } else {
+            Phase::Waiting
+        };
+        self.timers.add(now.mono.plus_ms(HOUSEKEEPING_MS), Deadline::Housekeeping);
+    }
+
+    /// Whether clients are served.
+    pub(crate) fn is_serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving(_))
+    }
+
+    pub(crate) fn on_disk(
+        &mut self,
+        now: Now,
+        token: DiskToken,
+        result: Result<DiskOutcome, DiskError>,
+        fx: &mut Effects,
+    ) {
+        match token.owner() {
+            METADATA_SLOT | SNAPSHOT_SLOT => {
+                let cx = &mut self.owner.log_cx(now, &mut fx.disk);
+                if let Some(log) = &mut self.metadata_log {
+                    log.on_disk(token, result, cx);
+                }
+                self.take_metadata_outcomes(now, fx);
+            }
+            STORE_SLOT => self.on_own_file(now, token, result, fx),
+            _ => self.owner.on_disk(token, result, now, &mut fx.disk),
+        }
+    }
+
+    fn on_own_file(
+        &mut self,
+        now: Now,
+        token: DiskToken,
+        result: Result<DiskOutcome, DiskError>,
+        fx: &mut Effects,
+    ) {
+        match &mut self.phase {
+            Phase::Finding(_) => self.on_found(now, token, result, fx),
+            Phase::Recording { incarnation, token: expected } if *expected == token => {
+                let incarnation = *incarnation;
+                if let Err(error) = result {
+                    fatal(fx, &format!("the first checkpoint cannot be stored: {error}"));
+                    return;
+                }
+                self.begin_serving(now, incarnation, fx);
+            }
+            Phase::Serving(serving) if serving.checkpoint == Some(token) => {
+                serving.checkpoint = None;
+                match result {
+                    Ok(_) => self.owner.for_each(|partition| partition.log.checkpoint_stored()),
+                    Err(error) => notice(fx, Severity::Warn, format!("a checkpoint was not stored: {error}")),
+                }
+            }
+            Phase::Serving(serving) if serving.space == Some(token) => {
+                serving.space = None;
+                if let Ok(DiskOutcome::Space { total, free }) = result {
+                    self.on_space(total, free, fx);
+                }
+            }
+            Phase::Closing(closing) => {
+                if closing.checkpoint == Some(token) {
+                    closing.checkpoint = None;
+                } else if closing.marker == Some(token) {
+                    closing.marker = None;
+                    self.phase = Phase::Stopped;
+                    fx.lifecycle.push(Lifecycle::Drained);
+                    return;
+                }
+                if let Err(error) = result {
+                    notice(fx, Severity::Error, format!("the stop is not clean: {error}"));
+                    self.phase = Phase::Stopped;
+                    fx.lifecycle.push(Lifecycle::Drained);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_serving(&mut self, now: Now, incarnation: u64, fx: &mut Effects) {
+        let checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
+        self.phase = Phase::Serving(Serving { incarnation, checkpoint: None, checkpoint_next, space: None });
+        self.ask_for_space(fx);
+        fx.lifecycle.push(Lifecycle::Ready);
+        self.tell(now, ShardId(0), MeshMessage::MetadataApplied { version: 1 }, fx);
+    }
+
+    /// Takes the phase on when what it waits for is there; called each turn.
+    pub(crate) fn advance_lifecycle(&mut self, now: Now, fx: &mut Effects) {
+        match self.phase {
+            Phase::Opening { incarnation } if self.owner.opening() == 0 => {
+                let token = self.store_checkpoint(incarnation, fx);
+                self.phase = Phase::Recording { incarnation, token };
+            }
+            Phase::Draining { incarnation, until } => {
+                let waits =
+                    self.pending.iter().any(|(_, pending)| matches!(pending.body, PendingBody::Produce(_)));
+                let metadata_idle = self.metadata_log.as_ref().is_none_or(|log| log.is_idle());
+                if (waits || !self.owner.is_idle() || !metadata_idle) && now.mono < until {
+                    return;
+                }
+                let token = self.store_checkpoint(incarnation, fx);
+                self.phase = Phase::Closing(Closing { checkpoint: Some(token), marker: None });
+            }
+            Phase::Closing(Closing { checkpoint: None, marker: None }) => self.finish_closing(now, fx),
+            _ => {}
+        }
+    }
+
+    fn finish_closing(&mut self, now: Now, fx: &mut Effects) {
+        if self.id() != ShardId(0) {
+            self.phase = Phase::Stopped;
+            self.tell(now, ShardId(0), MeshMessage::Drained, fx);
+            fx.lifecycle.push(Lifecycle::Drained);
+        } else if self.drained_others == self.settings.shard_count - 1 {
+            let data = Bytes::from_static(b"the last stop was in order\n");
+            let marker = fx.disk.push(STORE_SLOT, DiskOp::WriteFile { path: CLEAN_PATH.to_owned(), data });
+            self.phase = Phase::Closing(Closing { checkpoint: None, marker: Some(marker) });
+        }
+    }
+
+    /// Another shard's last checkpoint is stored.
+    pub(crate) fn on_shard_drained(&mut self, _from: ShardId) {
+        self.drained_others += 1;
+    }
+
+    pub(crate) fn on_shutdown(&mut self, now: Now, fx: &mut Effects) {
+        let incarnation = match &self.phase {
+            Phase::Serving(serving) => serving.incarnation,
+            Phase::Draining { .. } | Phase::Closing(_) | Phase::Stopped => return,
+            Phase::New
+            | Phase::Finding(_)
+            | Phase::Waiting
+            | Phase::Opening { .. }
+            | Phase::Recording { .. } => {
+                // Nothing was accepted, and the marker of the last stop is gone: the next start recovers.
+                self.phase = Phase::Stopped;
+                fx.lifecycle.push(Lifecycle::Drained);
+                return;
+            }
+        };
+        self.phase = Phase::Draining { incarnation, until: now.mono.plus_ms(DRAIN_MS) };
+        for session in self.sessions.iter_mut().flatten() {
+            session.draining = true;
+            if !session.paused && !session.closing {
+                session.paused = true;
+                fx.net.push(NetEffect::Pause { conn: session.conn });
+            }
+        }
+        let fetches: Vec<SlotId> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| matches!(pending.body, PendingBody::Fetch(_)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in fetches {
+            self.finish_fetch(now, id, fx);
+        }
+        self.owner.seal(now, &mut fx.disk);
+        let cx = &mut self.owner.log_cx(now, &mut fx.disk);
+        if let Some(log) = &mut self.metadata_log {
+            log.seal(cx);
+        }
+    }
+
+    /// Stores the checkpoints of all logs that serve. One that does not is left out, so that the next start recovers
+    /// it by scanning, whatever the marker says.
+    fn store_checkpoint(&mut self, incarnation: u64, fx: &mut Effects) -> DiskToken {
+        let mut logs: Vec<(PartitionKey, Bytes)> = Vec::new();
+        self.owner.for_each(|partition| {
+            if matches!(partition.log.state(), LogState::Online) {
+                logs.push((partition.key, partition.log.checkpoint()));
+            }
+        });
+        let data = checkpoint::encode(incarnation, logs.iter().map(|(key, bytes)| (*key, &bytes[..])));
+        let path = checkpoint::path(incarnation, self.settings.shard.0);
+        fx.disk.push(STORE_SLOT, DiskOp::WriteFile { path, data })
+    }
+
+    pub(crate) fn housekeep(&mut self, now: Now, fx: &mut Effects) {
+        self.timers.add(now.mono.plus_ms(HOUSEKEEPING_MS), Deadline::Housekeeping);
+        self.time_out_pending(now, fx);
+        self.close_idle_connections(now, fx);
+        if !self.is_serving() {
+            return;
+        }
+        self.owner.tick(TAIL_BYTES_MAX / u64::from(self.settings.shard_count), now, &mut fx.disk);
+        let cx = &mut self.owner.log_cx(now, &mut fx.disk);
+        if let Some(log) = &mut self.metadata_log {
+            log.tick(cx);
+        }
+        for path in self.owner.take_doomed() {
+            // A directory that stays is removed by the next start, which finds no topic for it.
+            fx.disk.push(STORE_SLOT, DiskOp::Remove { path });
+        }
+        self.ask_for_space(fx);
+        let Phase::Serving(serving) = &self.phase else { return };
+        let (incarnation, due) = (serving.incarnation, serving.checkpoint_next <= now.mono);
+        let mut changed = false;
+        if due && serving.checkpoint.is_none() {
+            self.owner.for_each(|partition| changed |= partition.log.checkpoint_due());
+        }
+        if changed {
+            let token = self.store_checkpoint(incarnation, fx);
+            if let Phase::Serving(serving) = &mut self.phase {
+                serving.checkpoint = Some(token);
+                serving.checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
+            }
+        }
+    }
+
+    fn time_out_pending(&mut self, now: Now, fx: &mut Effects) {
+        let due: Vec<(SlotId, bool)> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.deadline <= now.mono)
+            .map(|(id, pending)| (id, matches!(pending.body, PendingBody::Produce(_))))
+            .collect();
+        for (id, is_produce) in due {
+            if is_produce {
+                self.time_out_produce(id, fx);
+            } else if matches!(self.pending.get(id).map(|pending| &pending.body), Some(PendingBody::Fetch(_)))
+            {
+                self.finish_fetch(now, id, fx);
+            }
+        }
+    }
+
+    fn close_idle_connections(&mut self, now: Now, fx: &mut Effects) {
+        let Some(idle_ms) = self.config.connection_idle_ms_max else { return };
+        let idle: Vec<_> = self
+            .sessions
+            .iter()
+            .flatten()
+            .filter(|session| !session.closing && !session.has_requests())
+            .filter(|session| now.mono.since(session.last_active).as_millis() >= idle_ms.max(0) as u128)
+            .map(|session| session.conn)
+            .collect();
+        for conn in idle {
+            self.close(conn, fx);
+        }
+    }
+
+    fn ask_for_space(&mut self, fx: &mut Effects) {
+        if let Phase::Serving(serving) = &mut self.phase
+            && serving.space.is_none()
+        {
+            serving.space = Some(fx.disk.push(STORE_SLOT, DiskOp::Space));
+        }
+    }
+
+    fn on_space(&mut self, total: u64, free: u64, fx: &mut Effects) {
+        (self.disk_total_bytes, self.disk_free_bytes) = (total, free);
+        let reserve = DISK_RESERVE_BYTES.min(total / 20);
+        // Once refused, a little more must be free before produce is taken again, so that it does not flap.
+        let full = free < if self.owner.disk_full { reserve + reserve / 8 } else { reserve };
+        if full != self.owner.disk_full {
+            let text = if full {
+                format!(
+                    "produce is refused: {free} bytes are free, {reserve} are kept in reserve; delete data or add room"
+                )
+            } else {
+                format!("produce is taken again: {free} bytes are free")
+            };
+            notice(fx, if full { Severity::Error } else { Severity::Info }, text);
+            self.owner.disk_full = full;
+        }
+    }
+}
+
+/// Tells the operator something.
+pub(crate) fn notice(fx: &mut Effects, severity: Severity, text: String) {
+    fx.lifecycle.push(Lifecycle::Notice { severity, text });
+}
+
+/// Tells the shell that the broker must stop.
+pub(crate) fn fatal(fx: &mut Effects, why: &str) {
+    fx.lifecycle.push(Lifecycle::Fatal(why.to_owned()));
+}

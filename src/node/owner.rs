@@ -1,0 +1,871 @@
+//! The partitions a shard owns, and what other shards (or its own connections) ask of them.
+//!
+//! Every question comes with its origin and that shard's name for the request; answers are collected in `out` and
+//! handed to the origin, by message or, for the own shard, directly. Nothing here knows connections or wire structs.
+
+use std::collections::BTreeMap;
+
+use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, ShardId, TopicId};
+use corelane_base::time::{Now, WallMs};
+use corelane_log::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken};
+use corelane_log::error::ReadError;
+use corelane_log::log::{
+    AppendOrigin, Log, LogCx, LogRead, LogState, LookupStart, Progress, ReadStart, ReadTicket, TimedOffset,
+};
+use corelane_log::pool::SegmentPool;
+use corelane_log::settings::LogNotice;
+use corelane_wire::error_code::ErrorCode;
+use hashbrown::HashMap;
+
+use crate::error::{append_error_code, read_error_code};
+use crate::mesh::{
+    AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, Query, QueryResult,
+};
+use crate::partition::{AppendWaiter, Partition, Watcher};
+use crate::send::SendPart;
+use crate::slots::{SlotId, Slots};
+
+/// The slot of the pool's disk operations; logs have small ones.
+pub const POOL_SLOT: u32 = u32::MAX;
+
+/// A fetch that waits for records: at most one per pending fetch and owner.
+#[derive(Debug)]
+struct Watch {
+    origin: ShardId,
+    pending: SlotId,
+    items: Vec<FetchItem>,
+}
+
+/// A fetch some of whose items wait for the disk.
+#[derive(Debug)]
+struct FetchAsk {
+    origin: ShardId,
+    pending: SlotId,
+    is_news: bool,
+    outstanding: u32,
+    results: Vec<FetchResult>,
+}
+
+/// Questions some of which wait for the disk.
+#[derive(Debug)]
+struct QueryAsk {
+    origin: ShardId,
+    pending: SlotId,
+    outstanding: u32,
+    results: Vec<(u32, QueryResult)>,
+}
+
+/// Whom a disk read is for.
+#[derive(Debug)]
+enum ReadFor {
+    Fetch { ask: SlotId, result: FetchResult },
+    Query { ask: SlotId, index: u32, end: Offset },
+}
+
+/// Topic ids are random, and a fixed hasher keeps runs of the simulator alike.
+type TopicMap = HashMap<TopicId, Vec<u32>, foldhash::fast::FixedState>;
+
+const NO_SLOT: u32 = u32::MAX;
+
+/// All partitions of one shard.
+///
+/// Invariants: `by_topic` names exactly the partitions that are not deleted; a slot is free only when its log has no
+/// disk operation under way, so a completion never meets a stranger.
+#[derive(Debug)]
+pub struct Owner {
+    shard: ShardId,
+    partitions: Vec<Option<Partition>>,
+    free: Vec<u32>,
+    by_topic: TopicMap,
+    pool: SegmentPool,
+    dirty: Vec<u32>,
+    opening: u32,
+    doomed: Vec<u32>,
+    watches: Slots<Watch>,
+    watch_of: BTreeMap<(ShardId, SlotId), SlotId>,
+    fetches: Slots<FetchAsk>,
+    queries: Slots<QueryAsk>,
+    reads: BTreeMap<(u32, ReadTicket), ReadFor>,
+    /// Notices of the logs, for the operator.
+    pub notices: Vec<LogNotice>,
+    /// Answers, in order; those to the own shard too.
+    pub out: Vec<(ShardId, MeshMessage)>,
+    /// Produce is refused: the disk is nearly full.
+    pub disk_full: bool,
+}
+
+macro_rules! cx {
+    ($self:ident, $now:expr, $disk:expr) => {
+        &mut LogCx { now: $now, disk: $disk, pool: &mut $self.pool, notices: &mut $self.notices }
+    };
+}
+
+impl Owner {
+    /// Owns nothing yet; `start` follows.
+    #[must_use]
+    pub fn new(shard: ShardId) -> Owner {
+        Owner {
+            shard,
+            partitions: Vec::new(),
+            free: Vec::new(),
+            by_topic: TopicMap::default(),
+            // Stands in until `start`: what it asks of this queue is dropped.
+            pool: SegmentPool::open(POOL_SLOT, shard.0, &mut DiskQueue::default()),
+            dirty: Vec::new(),
+            opening: 0,
+            doomed: Vec::new(),
+            watches: Slots::default(),
+            watch_of: BTreeMap::new(),
+            fetches: Slots::default(),
+            queries: Slots::default(),
+            reads: BTreeMap::new(),
+            notices: Vec::new(),
+            out: Vec::new(),
+            disk_full: false,
+        }
+    }
+
+    /// Begins: looks for spare segments.
+    pub fn start(&mut self, disk: &mut DiskQueue) {
+        self.pool = SegmentPool::open(POOL_SLOT, self.shard.0, disk);
+    }
+
+    /// What calls of a log that is not a partition's need of the shard.
+    pub fn log_cx<'a>(&'a mut self, now: Now, disk: &'a mut DiskQueue) -> LogCx<'a> {
+        LogCx { now, disk, pool: &mut self.pool, notices: &mut self.notices }
+    }
+
+    /// Takes a partition in. `make` opens or creates its log in the slot it is given.
+    pub fn add(
+        &mut self,
+        key: PartitionKey,
+        leader_epoch: LeaderEpoch,
+        dir: String,
+        now: Now,
+        disk: &mut DiskQueue,
+        make: impl FnOnce(u32, &mut LogCx<'_>) -> Log,
+    ) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.partitions.push(None);
+            u32::try_from(self.partitions.len() - 1).expect("partitions are far fewer than 2^32")
+        });
+        let log = make(slot, cx!(self, now, disk));
+        if matches!(log.state(), LogState::Opening) {
+            self.opening += 1;
+        }
+        let places = self.by_topic.entry(key.topic).or_default();
+        let index = key.partition.0 as usize;
+        if places.len() <= index {
+            places.resize(index + 1, NO_SLOT);
+        }
+        assert_eq!(places[index], NO_SLOT, "a partition is added once");
+        places[index] = slot;
+        self.partitions[slot as usize] = Some(Partition::new(key, dir, log, leader_epoch));
+    }
+
+    /// Lets a topic's partitions go: waiters hear `UNKNOWN_TOPIC_OR_PARTITION`, the files are removed by the caller
+    /// once [`Owner::take_doomed`] names them.
+    pub fn remove_topic(&mut self, topic: TopicId, now: Now, disk: &mut DiskQueue) {
+        let Some(places) = self.by_topic.remove(&topic) else { return };
+        for slot in places {
+            if slot == NO_SLOT {
+                continue;
+            }
+            self.fail_waiters(slot, ErrorCode::UnknownTopicOrPartition);
+            self.wake_watchers(slot, now, disk);
+            let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
+            partition.deleted = true;
+            if matches!(partition.log.state(), LogState::Opening) {
+                self.opening -= 1;
+            }
+            partition.log.seal_for_shutdown(cx!(self, now, disk));
+            self.doomed.push(slot);
+        }
+    }
+
+    /// Directories of deleted partitions whose logs have let go of the disk; their slots are free again.
+    pub fn take_doomed(&mut self) -> Vec<String> {
+        let mut gone = Vec::new();
+        let partitions = &mut self.partitions;
+        let free = &mut self.free;
+        let dirty = &self.dirty;
+        self.doomed.retain(|&slot| {
+            let partition = partitions[slot as usize].as_ref().expect("doomed partitions are kept");
+            let offline = matches!(partition.log.state(), LogState::Offline(_));
+            if !(partition.log.is_idle() || offline) || dirty.contains(&slot) {
+                return true;
+            }
+            gone.push(partition.dir.clone());
+            if partition.log.is_idle() {
+                partitions[slot as usize] = None;
+                free.push(slot);
+            }
+            false
+        });
+        gone
+    }
+
+    /// How many logs are still recovering.
+    #[must_use]
+    pub fn opening(&self) -> u32 {
+        self.opening
+    }
+
+    fn slot_of(&self, key: PartitionKey) -> Option<u32> {
+        let places = self.by_topic.get(&key.topic)?;
+        let slot = *places.get(usize::try_from(key.partition.0).ok()?)?;
+        if slot == NO_SLOT { None } else { Some(slot) }
+    }
+
+    fn partition(&mut self, slot: u32) -> &mut Partition {
+        self.partitions[slot as usize].as_mut().expect("slots in use are filled")
+    }
+
+    /// Calls `f` with every live partition, in slot order.
+    pub fn for_each(&mut self, mut f: impl FnMut(&mut Partition)) {
+        for partition in self.partitions.iter_mut().flatten() {
+            if !partition.deleted {
+                f(partition);
+            }
+        }
+    }
+
+    /// Calls `f` with one partition, if it is here.
+    pub fn with(&mut self, key: PartitionKey, f: impl FnOnce(&mut Partition)) {
+        if let Some(slot) = self.slot_of(key) {
+            f(self.partition(slot));
+        }
+    }
+
+    /// Appends one batch. `None`: the answer comes later through `out`, once it is durable.
+    #[allow(clippy::too_many_arguments)]
+    pub fn append(
+        &mut self,
+        origin: ShardId,
+        ask: AppendAsk,
+        index: u32,
+        key: PartitionKey,
+        batch: &[u8],
+        now: Now,
+        disk: &mut DiskQueue,
+    ) -> Option<AppendResult> {
+        let refused = |error| Some(failed_append(index, error, Offset(-1)));
+        let Some(slot) = self.slot_of(key) else { return refused(ErrorCode::NotLeaderOrFollower) };
+        if self.disk_full {
+            return refused(ErrorCode::KafkaStorageError);
+        }
+        let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
+        let epoch = partition.leader_epoch;
+        let client = AppendOrigin::Client { zstd_allowed: ask.zstd_allowed };
+        let appended = match partition.log.append(batch, epoch, client, cx!(self, now, disk)) {
+            Ok(appended) => appended,
+            Err(error) => {
+                let start = partition.log.log_start_offset();
+                return Some(failed_append(index, append_error_code(&error), start));
+            }
+        };
+        if !partition.dirty {
+            partition.dirty = true;
+            self.dirty.push(slot);
+        }
+        let result = AppendResult {
+            index,
+            error: ErrorCode::None,
+            base_offset: appended.base_offset,
+            log_append_time: appended.log_append_time.unwrap_or(WallMs(-1)),
+            log_start_offset: partition.log.log_start_offset(),
+        };
+        if appended.last_offset < partition.high_watermark() {
+            return Some(result);
+        }
+        partition.wait(AppendWaiter {
+            last_offset: appended.last_offset,
+            origin,
+            pending: ask.pending,
+            result,
+        });
+        None
+    }
+
+    /// Ends the turn of every log that was written to.
+    pub fn end_turn(&mut self, now: Now, disk: &mut DiskQueue) {
+        for slot in core::mem::take(&mut self.dirty) {
+            let partition = self.partitions[slot as usize].as_mut().expect("dirty partitions are kept");
+            partition.dirty = false;
+            if partition.log.end_turn(cx!(self, now, disk)) {
+                self.on_flushed(slot, now, disk);
+            }
+        }
+    }
+
+    /// Whether `end_turn` has something to do.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Takes in a completion of one of the logs or of the pool.
+    pub fn on_disk(
+        &mut self,
+        token: DiskToken,
+        result: Result<DiskOutcome, DiskError>,
+        now: Now,
+        disk: &mut DiskQueue,
+    ) {
+        let slot = token.owner();
+        if slot == POOL_SLOT {
+            self.pool.on_disk(token, result, disk, &mut self.notices);
+            return;
+        }
+        let Some(partition) = self.partitions.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let was_opening = matches!(partition.log.state(), LogState::Opening);
+        let progress = partition.log.on_disk(token, result, cx!(self, now, disk));
+        let deleted = partition.deleted;
+        let opened = was_opening && !matches!(partition.log.state(), LogState::Opening);
+        if !partition.dirty && !deleted {
+            // A commit that ends lets the next one begin, which end_turn does.
+            partition.dirty = true;
+            self.dirty.push(slot);
+        }
+        if opened && !deleted {
+            self.opening -= 1;
+        }
+        self.on_progress(slot, progress, now, disk);
+    }
+
+    fn on_progress(&mut self, slot: u32, progress: Progress, now: Now, disk: &mut DiskQueue) {
+        for (ticket, read) in progress.reads {
+            if let Some(ReadFor::Fetch { ask, result }) = self.reads.remove(&(slot, ticket)) {
+                self.on_fetch_read(slot, ask, result, read);
+            }
+        }
+        for (ticket, found) in progress.lookups {
+            if let Some(ReadFor::Query { ask, index, end }) = self.reads.remove(&(slot, ticket)) {
+                let answer = self.found_offset(slot, found, end);
+                self.finish_query(ask, index, answer);
+            }
+        }
+        if progress.flushed_moved {
+            self.on_flushed(slot, now, disk);
+        }
+        if progress.state_changed && !self.partition(slot).is_online() {
+            self.fail_waiters(slot, ErrorCode::KafkaStorageError);
+            self.wake_watchers(slot, now, disk);
+        }
+    }
+
+    fn on_flushed(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
+        while let Some(waiter) = self.partition(slot).pop_durable() {
+            push_appended(&mut self.out, waiter.origin, waiter.pending, waiter.result);
+        }
+        if self.partition(slot).has_watchers() {
+            self.wake_watchers(slot, now, disk);
+        }
+    }
+
+    fn fail_waiters(&mut self, slot: u32, error: ErrorCode) {
+        for waiter in self.partition(slot).take_waiters() {
+            let result = failed_append(waiter.result.index, error, Offset(-1));
+            push_appended(&mut self.out, waiter.origin, waiter.pending, result);
+        }
+    }
+
+    fn wake_watchers(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
+        let partition = self.partition(slot);
+        let high_watermark = partition.high_watermark();
+        let serves = partition.is_online() && !partition.deleted;
+        for watcher in partition.take_watchers() {
+            let Some(watch) = self.watches.get(watcher.watch) else { continue };
+            let item = watch.items[watcher.item as usize];
+            let beyond = item.watch_beyond.expect("watched items name an offset");
+            if serves && high_watermark <= beyond {
+                let watches = &self.watches;
+                let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+                partition.watch(watcher, |id| watches.get(id).is_some());
+                continue;
+            }
+            let (origin, pending) = (watch.origin, watch.pending);
+            if serves {
+                // The watch stays until it is cancelled: the news may be less than the fetch's minimum.
+                let watch = self.watches.get_mut(watcher.watch).expect("looked up above");
+                watch.items[watcher.item as usize].watch_beyond = Some(high_watermark);
+                let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+                partition.watch(watcher, |_| true);
+            }
+            let item = FetchItem { watch_beyond: None, ..item };
+            self.read_items(origin, pending, (item.bytes_max, 0), &[item], true, now, disk);
+        }
+    }
+
+    /// Reads for a fetch, `bytes` (at most, at least): `Fetched` follows in `out`, at once unless the disk must be
+    /// asked. Partitions that are at their end are watched if there is less than the minimum.
+    pub fn fetch(
+        &mut self,
+        origin: ShardId,
+        pending: SlotId,
+        bytes: (u32, u32),
+        items: &[FetchItem],
+        now: Now,
+        disk: &mut DiskQueue,
+    ) {
+        self.read_items(origin, pending, bytes, items, false, now, disk);
+    }
+
+    /// A fetch's owner waits no longer.
+    pub fn fetch_cancel(&mut self, origin: ShardId, pending: SlotId) {
+        if let Some(watch) = self.watch_of.remove(&(origin, pending)) {
+            self.watches.remove(watch);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn read_items(
+        &mut self,
+        origin: ShardId,
+        pending: SlotId,
+        (bytes_max, bytes_min): (u32, u32),
+        items: &[FetchItem],
+        is_news: bool,
+        now: Now,
+        disk: &mut DiskQueue,
+    ) {
+        let ask =
+            FetchAsk { origin, pending, is_news, outstanding: 0, results: Vec::with_capacity(items.len()) };
+        let ask_id = self.fetches.insert(ask);
+        let mut bytes_left = bytes_max;
+        let mut first = true;
+        for item in items {
+            let mut result = self.begin_result(item);
+            if result.error == ErrorCode::None && result.diverging.is_none() {
+                let slot = self.slot_of(item.key).expect("begin_result found it");
+                match self.read_one(slot, item, bytes_left, first, now, disk) {
+                    ReadStart::Ready(read) => {
+                        take_read(&mut result, read);
+                        bytes_left = bytes_left.saturating_sub(result.bytes);
+                        first &= result.bytes == 0;
+                    }
+                    ReadStart::Pending(ticket) => {
+                        // How much it will be is not known yet; charging the bound keeps the sum below it.
+                        bytes_left = bytes_left.saturating_sub(item.bytes_max);
+                        first = false;
+                        self.reads.insert((slot, ticket), ReadFor::Fetch { ask: ask_id, result });
+                        self.fetches.get_mut(ask_id).expect("just inserted").outstanding += 1;
+                        continue;
+                    }
+                    ReadStart::OutOfRange => result.error = ErrorCode::OffsetOutOfRange,
+                    ReadStart::Failed(error) => result.error = read_error_code(&error),
+                    ReadStart::Empty => result.watching = self.watch(origin, pending, slot, item),
+                }
+            }
+            self.fetches.get_mut(ask_id).expect("just inserted").results.push(result);
+        }
+        if !is_news && bytes_max - bytes_left < bytes_min {
+            self.watch_further(ask_id, items);
+        }
+        self.finish_fetch_if_done(ask_id);
+    }
+
+    fn read_one(
+        &mut self,
+        slot: u32,
+        item: &FetchItem,
+        bytes_left: u32,
+        whole_first_batch: bool,
+        now: Now,
+        disk: &mut DiskQueue,
+    ) -> ReadStart {
+        let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+        let end = partition.high_watermark();
+        if item.offset > end && item.offset <= partition.log.log_end_offset() {
+            return ReadStart::Empty;
+        }
+        let bytes_max = item.bytes_max.min(bytes_left);
+        if bytes_max == 0 && !whole_first_batch && item.offset < end {
+            return ReadStart::Ready(LogRead::default());
+        }
+        partition.log.read(item.offset, end, bytes_max, whole_first_batch, cx!(self, now, disk))
+    }
+
+    fn begin_result(&mut self, item: &FetchItem) -> FetchResult {
+        let mut result = FetchResult {
+            index: item.index,
+            error: ErrorCode::None,
+            high_watermark: Offset(-1),
+            log_start_offset: Offset(-1),
+            records: Vec::new(),
+            bytes: 0,
+            diverging: None,
+            watching: false,
+        };
+        let Some(slot) = self.slot_of(item.key) else {
+            result.error = ErrorCode::NotLeaderOrFollower;
+            return result;
+        };
+        let partition = self.partition(slot);
+        if !partition.is_online() {
+            result.error = unavailable(partition.log.state());
+            return result;
+        }
+        result.error = check_epoch(item.current_leader_epoch, partition.leader_epoch);
+        if result.error != ErrorCode::None {
+            return result;
+        }
+        result.high_watermark = partition.high_watermark();
+        result.log_start_offset = partition.log.log_start_offset();
+        if item.last_fetched_epoch.0 >= 0 {
+            let (epoch, end) = partition.log.end_offset_for_epoch(item.last_fetched_epoch);
+            if epoch < item.last_fetched_epoch || end < item.offset {
+                result.diverging = Some((epoch, end));
+            }
+        }
+        result
+    }
+
+    fn watch(&mut self, origin: ShardId, pending: SlotId, slot: u32, item: &FetchItem) -> bool {
+        if item.watch_beyond.is_none() {
+            return false;
+        }
+        let watches = &mut self.watches;
+        let id = *self
+            .watch_of
+            .entry((origin, pending))
+            .or_insert_with(|| watches.insert(Watch { origin, pending, items: Vec::new() }));
+        let watch = watches.get_mut(id).expect("watch_of names live watches");
+        let watcher = Watcher { watch: id, item: watch.items.len() as u32 };
+        watch.items.push(*item);
+        let watches = &self.watches;
+        let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+        partition.watch(watcher, |id| watches.get(id).is_some());
+        true
+    }
+
+    /// Watches the partitions that gave records, but too few.
+    fn watch_further(&mut self, ask_id: SlotId, items: &[FetchItem]) {
+        let ask = self.fetches.get_mut(ask_id).expect("the caller's");
+        let (origin, pending) = (ask.origin, ask.pending);
+        let mut results = core::mem::take(&mut ask.results);
+        for result in results.iter_mut().filter(|result| result.bytes > 0) {
+            let item = items.iter().find(|item| item.index == result.index).expect("results answer items");
+            let beyond = item.watch_beyond.map(|_| result.high_watermark);
+            if let Some(slot) = self.slot_of(item.key) {
+                result.watching =
+                    self.watch(origin, pending, slot, &FetchItem { watch_beyond: beyond, ..*item });
+            }
+        }
+        self.fetches.get_mut(ask_id).expect("the caller's").results = results;
+    }
+
+    fn on_fetch_read(
+        &mut self,
+        slot: u32,
+        ask_id: SlotId,
+        mut result: FetchResult,
+        read: Result<LogRead, ReadError>,
+    ) {
+        match read {
+            Ok(read) => take_read(&mut result, read),
+            Err(error) => result.error = read_error_code(&error),
+        }
+        // The watermark may have moved on while the disk read; the newer one is as true and more useful.
+        result.high_watermark = self.partition(slot).high_watermark();
+        let Some(ask) = self.fetches.get_mut(ask_id) else { return };
+        ask.results.push(result);
+        ask.outstanding -= 1;
+        self.finish_fetch_if_done(ask_id);
+    }
+
+    fn finish_fetch_if_done(&mut self, ask_id: SlotId) {
+        if self.fetches.get(ask_id).is_none_or(|ask| ask.outstanding > 0) {
+            return;
+        }
+        let ask = self.fetches.remove(ask_id).expect("just looked at");
+        let (pending, results) = (ask.pending, ask.results);
+        let message = if ask.is_news {
+            MeshMessage::FetchNews { pending, results }
+        } else {
+            MeshMessage::Fetched { pending, results }
+        };
+        self.out.push((ask.origin, message));
+    }
+
+    /// Answers questions; `QueryResults` follows in `out`, at once unless the disk must be asked.
+    pub fn query(
+        &mut self,
+        origin: ShardId,
+        pending: SlotId,
+        items: &[(u32, PartitionKey, Query)],
+        now: Now,
+        disk: &mut DiskQueue,
+    ) {
+        let ask = self.queries.insert(QueryAsk {
+            origin,
+            pending,
+            outstanding: items.len() as u32,
+            results: Vec::with_capacity(items.len()),
+        });
+        if items.is_empty() {
+            self.send_query_results(ask);
+        }
+        for &(index, key, query) in items {
+            if let Some(answer) = self.answer(ask, index, key, query, now, disk) {
+                self.finish_query(ask, index, answer);
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        ask: SlotId,
+        index: u32,
+        key: PartitionKey,
+        query: Query,
+        now: Now,
+        disk: &mut DiskQueue,
+    ) -> Option<QueryResult> {
+        let Some(slot) = self.slot_of(key) else {
+            return Some(failed_query(&query, ErrorCode::NotLeaderOrFollower));
+        };
+        let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
+        if !partition.is_online() {
+            return Some(failed_query(&query, unavailable(partition.log.state())));
+        }
+        match query {
+            Query::ListOffset { timestamp, current_leader_epoch } => {
+                let error = check_epoch(current_leader_epoch, partition.leader_epoch);
+                if error != ErrorCode::None {
+                    return Some(failed_query(&query, error));
+                }
+                self.list_offset(ask, index, slot, timestamp, now, disk)
+            }
+            Query::EpochEnd { leader_epoch, current_leader_epoch } => {
+                let error = check_epoch(current_leader_epoch, partition.leader_epoch);
+                if error != ErrorCode::None {
+                    return Some(failed_query(&query, error));
+                }
+                let (leader_epoch, end_offset) = if leader_epoch == partition.leader_epoch {
+                    (leader_epoch, partition.log.log_end_offset())
+                } else {
+                    partition.log.end_offset_for_epoch(leader_epoch)
+                };
+                Some(QueryResult::EpochEnd { error: ErrorCode::None, leader_epoch, end_offset })
+            }
+            Query::DeleteRecords { before } => {
+                let end = partition.high_watermark();
+                let before = if before == Offset(-1) { end } else { before };
+                let moved = if before > end || before.0 < 0 {
+                    Err(ReadError::OutOfRange)
+                } else {
+                    partition.log.delete_records(before, cx!(self, now, disk))
+                };
+                Some(match moved {
+                    Ok(low_watermark) => QueryResult::DeleteRecords { error: ErrorCode::None, low_watermark },
+                    Err(error) => failed_query(&query, read_error_code(&error)),
+                })
+            }
+            Query::LogSize => {
+                Some(QueryResult::LogSize { error: ErrorCode::None, bytes: partition.log.size_bytes() })
+            }
+        }
+    }
+
+    fn list_offset(
+        &mut self,
+        ask: SlotId,
+        index: u32,
+        slot: u32,
+        timestamp: i64,
+        now: Now,
+        disk: &mut DiskQueue,
+    ) -> Option<QueryResult> {
+        let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+        let end = partition.high_watermark();
+        let epoch = partition.leader_epoch;
+        let special = |offset, leader_epoch| {
+            Some(QueryResult::ListOffset {
+                error: ErrorCode::None,
+                offset,
+                timestamp: WallMs(-1),
+                leader_epoch,
+            })
+        };
+        let start = match timestamp {
+            -1 => return special(end, epoch),
+            -2 | -4 => {
+                let first = partition.log.log_start_offset();
+                return special(first, partition.log.leader_epoch_of(first).unwrap_or(epoch));
+            }
+            // Nothing is tiered; Kafka without remote storage answers "none" too.
+            -5 => return special(Offset(-1), LeaderEpoch(-1)),
+            -3 => partition.log.offset_of_max_timestamp(end, cx!(self, now, disk)),
+            at if at >= 0 => partition.log.offset_for_time(WallMs(at), end, cx!(self, now, disk)),
+            _ => {
+                let query = Query::ListOffset { timestamp, current_leader_epoch: epoch };
+                return Some(failed_query(&query, ErrorCode::UnsupportedVersion));
+            }
+        };
+        match start {
+            LookupStart::Ready(found) => Some(self.found_offset(slot, Ok(found), end)),
+            LookupStart::Failed(error) => Some(self.found_offset(slot, Err(error), end)),
+            LookupStart::Pending(ticket) => {
+                self.reads.insert((slot, ticket), ReadFor::Query { ask, index, end });
+                None
+            }
+        }
+    }
+
+    fn found_offset(
+        &mut self,
+        _slot: u32,
+        found: Result<Option<TimedOffset>, ReadError>,
+        end: Offset,
+    ) -> QueryResult {
+        let none = |error| QueryResult::ListOffset {
+            error,
+            offset: Offset(-1),
+            timestamp: WallMs(-1),
+            leader_epoch: LeaderEpoch(-1),
+        };
+        match found {
+            Ok(Some(found)) if found.offset < end => QueryResult::ListOffset {
+                error: ErrorCode::None,
+                offset: found.offset,
+                timestamp: found.timestamp,
+                leader_epoch: found.leader_epoch,
+            },
+            Ok(_) => none(ErrorCode::None),
+            Err(error) => none(read_error_code(&error)),
+        }
+    }
+
+    fn finish_query(&mut self, ask: SlotId, index: u32, answer: QueryResult) {
+        let Some(entry) = self.queries.get_mut(ask) else { return };
+        entry.results.push((index, answer));
+        entry.outstanding -= 1;
+        if entry.outstanding == 0 {
+            self.send_query_results(ask);
+        }
+    }
+
+    fn send_query_results(&mut self, ask: SlotId) {
+        let ask = self.queries.remove(ask).expect("removed once");
+        self.out.push((ask.origin, MeshMessage::QueryResults { pending: ask.pending, results: ask.results }));
+    }
+
+    /// Housekeeping of every log, about once a second: retention, rolls, memory.
+    pub fn tick(&mut self, tail_bytes_max: u64, now: Now, disk: &mut DiskQueue) {
+        self.pool.tick(disk);
+        let mut tail_bytes = 0;
+        for partition in self.partitions.iter_mut().flatten() {
+            if partition.is_online() && !partition.deleted {
+                partition.log.tick(cx!(self, now, disk));
+            }
+            tail_bytes += partition.log.tail_bytes();
+        }
+        if tail_bytes > tail_bytes_max {
+            let live = self.partitions.iter().flatten().count().max(1) as u64;
+            for partition in self.partitions.iter_mut().flatten() {
+                partition.log.evict_tail(tail_bytes_max / 2 / live);
+            }
+        }
+    }
+
+    /// Begins the end: no further append; wait for `is_idle`.
+    pub fn seal(&mut self, now: Now, disk: &mut DiskQueue) {
+        for partition in self.partitions.iter_mut().flatten() {
+            if partition.is_online() && !partition.deleted {
+                partition.log.seal_for_shutdown(cx!(self, now, disk));
+            }
+        }
+    }
+
+    /// Whether no log and no pool has anything under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pool.is_idle()
+            && self.partitions.iter().flatten().all(|partition| {
+                partition.log.is_idle() || matches!(partition.log.state(), LogState::Offline(_))
+            })
+    }
+
+    /// The shard this is.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Panics: if the state contradicts itself.
+    pub fn check_invariants(&self) {
+        for (topic, places) in &self.by_topic {
+            for (index, &slot) in places.iter().enumerate().filter(|&(_, &slot)| slot != NO_SLOT) {
+                let partition = self.partitions[slot as usize].as_ref().expect("by_topic names live slots");
+                let key = PartitionKey { topic: *topic, partition: PartitionIndex(index as i32) };
+                assert_eq!(partition.key, key);
+                assert!(!partition.deleted);
+            }
+        }
+        for partition in self.partitions.iter().flatten() {
+            partition.check_invariants();
+        }
+    }
+}
+
+fn take_read(result: &mut FetchResult, read: LogRead) {
+    result.bytes = u32::try_from(read.bytes).expect("bounded by a u32 of bytes_max or one batch");
+    result.records = read.parts.into_iter().map(SendPart::from).collect();
+}
+
+fn failed_append(index: u32, error: ErrorCode, log_start_offset: Offset) -> AppendResult {
+    AppendResult { index, error, base_offset: Offset(-1), log_append_time: WallMs(-1), log_start_offset }
+}
+
+/// Adds a result to the message before, if that one goes to the same request: a commit usually completes many.
+fn push_appended(
+    out: &mut Vec<(ShardId, MeshMessage)>,
+    origin: ShardId,
+    pending: SlotId,
+    result: AppendResult,
+) {
+    if let Some((to, MeshMessage::Appended { pending: same, results })) = out.last_mut()
+        && *to == origin
+        && *same == pending
+    {
+        results.push(result);
+        return;
+    }
+    out.push((origin, MeshMessage::Appended { pending, results: vec![result] }));
+}
+
+/// Source: Kafka `Partition.checkCurrentLeaderEpoch`.
+fn check_epoch(believed: LeaderEpoch, current: LeaderEpoch) -> ErrorCode {
+    if believed.0 < 0 || believed == current {
+        ErrorCode::None
+    } else if believed < current {
+        ErrorCode::FencedLeaderEpoch
+    } else {
+        ErrorCode::UnknownLeaderEpoch
+    }
+}
+
+fn unavailable(state: &LogState) -> ErrorCode {
+    match state {
+        LogState::Online => ErrorCode::None,
+        LogState::Opening => ErrorCode::LeaderNotAvailable,
+        LogState::Offline(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+fn failed_query(query: &Query, error: ErrorCode) -> QueryResult {
+    match query {
+        Query::ListOffset { .. } => QueryResult::ListOffset {
+            error,
+            offset: Offset(-1),
+            timestamp: WallMs(-1),
+            leader_epoch: LeaderEpoch(-1),
+        },
+        Query::EpochEnd { .. } => {
+            QueryResult::EpochEnd { error, leader_epoch: LeaderEpoch(-1), end_offset: Offset(-1) }
+        }
+        Query::DeleteRecords { .. } => QueryResult::DeleteRecords { error, low_watermark: Offset(-1) },
+        Query::LogSize => QueryResult::LogSize { error, bytes: 0 },
+    }
+}

@@ -1,0 +1,135 @@
+//! From a frame to its handler, and from a handler's answer to bytes.
+
+use corelane_base::id::ConnId;
+use corelane_base::time::Now;
+use corelane_wire::api::ApiKey;
+use corelane_wire::error_code::ErrorCode;
+use corelane_wire::header::{RequestHeader, ResponseHeader};
+use corelane_wire::primitive::{DecodeError, EncodeError, Reader, Writer};
+
+use crate::event::Effects;
+use crate::pending::RequestMeta;
+use crate::send::SendPart;
+use crate::shard::Shard;
+
+/// How a handler ends: it has answered or keeps the request pending; or the bytes are no such request, and the
+/// connection is closed as Kafka does.
+pub type Handled = Result<(), DecodeError>;
+
+impl Shard {
+    /// Serves one frame. The caller has checked that the connection may start another request.
+    pub(crate) fn serve(&mut self, now: Now, conn: ConnId, frame: &[u8], fx: &mut Effects) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.closing {
+            return;
+        }
+        let mut reader = Reader::new(frame);
+        let Ok(peeked) = RequestHeader::peek(frame) else {
+            self.refuse(conn, "a request too short for its header", fx);
+            return;
+        };
+        let info = ApiKey::from_code(peeked.api_key).map(ApiKey::info);
+        let served = info.is_some_and(|info| info.is_served() && info.serves(peeked.api_version));
+        let is_api_versions = peeked.api_key == ApiKey::ApiVersions.code();
+        if !served && !is_api_versions {
+            let why = format!("api key {} version {} is not served", peeked.api_key, peeked.api_version);
+            self.refuse(conn, &why, fx);
+            return;
+        }
+        let Some(session) = self.session_mut(conn) else { return };
+        let meta = RequestMeta {
+            conn,
+            sequence: session.begin(frame.len()),
+            api_key: peeked.api_key,
+            version: peeked.api_version,
+            correlation_id: peeked.correlation_id,
+        };
+        let handled = if served {
+            RequestHeader::decode(&mut reader).and_then(|_| self.dispatch(now, meta, &mut reader, fx))
+        } else {
+            self.unsupported_api_versions(meta);
+            Ok(())
+        };
+        if let Err(error) = handled {
+            self.refuse(conn, &format!("malformed request of api key {}: {error}", meta.api_key), fx);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Now,
+        meta: RequestMeta,
+        reader: &mut Reader<'_>,
+        fx: &mut Effects,
+    ) -> Handled {
+        let Some(key) = ApiKey::from_code(meta.api_key) else { return Ok(()) };
+        match key {
+            ApiKey::Produce => self.produce(now, meta, reader, fx),
+            ApiKey::Fetch => self.fetch(now, meta, reader, fx),
+            ApiKey::ListOffsets => self.list_offsets(now, meta, reader, fx),
+            ApiKey::Metadata => self.metadata(now, meta, reader, fx),
+            ApiKey::ApiVersions => self.api_versions(meta, reader),
+            ApiKey::CreateTopics => self.create_topics(now, meta, reader, fx),
+            ApiKey::DeleteTopics => self.delete_topics(now, meta, reader, fx),
+            ApiKey::DeleteRecords => self.delete_records(now, meta, reader, fx),
+            ApiKey::InitProducerId => self.init_producer_id(now, meta, reader, fx),
+            ApiKey::OffsetForLeaderEpoch => self.offset_for_leader_epoch(now, meta, reader, fx),
+            ApiKey::DescribeConfigs => self.describe_configs(meta, reader),
+            ApiKey::AlterConfigs => self.alter_configs(now, meta, reader, fx),
+            ApiKey::IncrementalAlterConfigs => self.incremental_alter_configs(now, meta, reader, fx),
+            ApiKey::DescribeLogDirs => self.describe_log_dirs(now, meta, reader, fx),
+            ApiKey::CreatePartitions => self.create_partitions(now, meta, reader, fx),
+            ApiKey::DescribeCluster => self.describe_cluster(meta, reader),
+            ApiKey::DescribeTopicPartitions => self.describe_topic_partitions(meta, reader),
+            // Not advertised, and `serve` lets only served keys through.
+            _ => {
+                self.respond_code(meta, ErrorCode::UnsupportedVersion);
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers with what `encode` writes. An answer that cannot be encoded is our own mistake and says so.
+    pub(crate) fn respond_with(
+        &mut self,
+        meta: RequestMeta,
+        encode: impl FnOnce(&mut Writer, i16) -> Result<(), EncodeError>,
+    ) {
+        let parts = response_parts(meta, 256, encode, Vec::new());
+        self.respond(meta, Some(parts));
+    }
+
+    fn respond_code(&mut self, meta: RequestMeta, error: ErrorCode) {
+        self.respond_with(meta, |writer, _| {
+            writer.i16(error.code());
+            Ok(())
+        });
+    }
+}
+
+/// Builds a response: header and body, with external slices at the places the body left for them.
+pub(crate) fn response_parts(
+    meta: RequestMeta,
+    capacity: usize,
+    encode: impl FnOnce(&mut Writer, i16) -> Result<(), EncodeError>,
+    external: Vec<Vec<SendPart>>,
+) -> Vec<SendPart> {
+    let mut writer = Writer::frame(capacity);
+    ResponseHeader { correlation_id: meta.correlation_id }.encode(&mut writer, meta.api_key, meta.version);
+    encode(&mut writer, meta.version).expect("responses are built for the version asked for");
+    let (bytes, splices) = writer.into_parts().expect("responses are bounded far below 2 GiB");
+    assert_eq!(splices.len(), external.len(), "one slice for each place");
+    let mut parts = Vec::with_capacity(2 * splices.len() + 1);
+    let mut at = 0;
+    for (splice, slices) in splices.into_iter().zip(external) {
+        if splice > at {
+            parts.push(SendPart::Memory(bytes.slice(at..splice)));
+        }
+        at = splice;
+        parts.extend(slices);
+    }
+    if at < bytes.len() {
+        parts.push(SendPart::Memory(bytes.slice(at..)));
+    }
+    parts
+}
