@@ -1,11 +1,258 @@
 //! `corelane serve`: from arguments to a running broker and back to an exit code.
+//!
+//! The order matters and is this: settings, probes, lock, ports, shards, and only when every shard has opened its logs
+//! the listeners. Whatever is wrong is said in one sentence before anything runs.
 
+use std::io::{self, IsTerminal, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
-use crate::args::ServeArgs;
+use corelane_base::id::ShardId;
+use corelane_node::event::{Lifecycle, Severity};
+use corelane_node::shard::{Shard, ShardSettings};
 
-/// Runs a broker until it is told to stop. This build has no shell yet and says so.
+use crate::admin::{Admin, Phase};
+use crate::args::{self, ServeArgs};
+use crate::config_file::{self, Given};
+use crate::probe;
+use crate::rt::port::{Clock, News};
+use crate::rt::{Launch, Shards};
+
+/// How long the shards may take to finish what they accepted.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// News of the shards that may wait for the main thread.
+const NEWS_MAX: usize = 1024;
+
+/// Exit codes: wrong settings, and everything else that keeps a broker from running.
+const WRONG_SETTINGS: u8 = 2;
+
+/// What the shell itself needs to know of the settings.
+struct Plan {
+    listen: args::HostPort,
+    http: args::HostPort,
+    data_dir: PathBuf,
+    shards: u16,
+    idle_spin: Duration,
+    config: Arc<Vec<(String, String)>>,
+}
+
+/// Runs a broker until it is told to stop.
 pub fn run(args: ServeArgs) -> ExitCode {
-    eprintln!("corelane: this build cannot serve yet ({args:?})");
-    ExitCode::FAILURE
+    let clock = Clock::start();
+    let given = match config_file::gather(&args, std::env::vars_os()) {
+        Ok(given) => given,
+        Err(why) => return refuse(WRONG_SETTINGS, &why),
+    };
+    start_logging(&given);
+    let plan = match plan(&given) {
+        Ok(plan) => plan,
+        Err(why) => return refuse(WRONG_SETTINGS, &why),
+    };
+    match serve(plan, clock) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => refuse(1, &why),
+    }
+}
+
+fn refuse(code: u8, why: &str) -> ExitCode {
+    eprintln!("corelane: {why}");
+    ExitCode::from(code)
+}
+
+/// Sends log lines to standard error; `RUST_LOG` decides which, else `log.level`.
+fn start_logging(given: &[Given]) {
+    let level =
+        given.iter().rev().find(|one| one.key == "log.level").map_or("info", |one| one.value.as_str());
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_string());
+    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // Fails only if a test has set one already.
+    let _ = lines.with_ansi(io::stderr().is_terminal()).try_init();
+}
+
+fn plan(given: &[Given]) -> Result<Plan, String> {
+    let last = |key: &str| given.iter().rev().find(|one| one.key == key).map(|one| one.value.as_str());
+    let address = |key: &str, default: &str| {
+        let text = last(key).unwrap_or(default);
+        let text = text.rsplit_once("://").map_or(text, |(_, address)| address);
+        args::parse_host_port(text).map_err(|why| format!("{key}: {why}"))
+    };
+    let number = |key: &str, default: u64| match last(key) {
+        Some(text) => text.trim().parse().map_err(|_| format!("{key}: {text:?} is not a whole number")),
+        None => Ok(default),
+    };
+    let cores = probe::cores()?;
+    let shards = match number("corelane.shards", 0)? {
+        0 => cores.len() as u64,
+        count => count,
+    };
+    let pairs = given.iter().filter(|one| one.key != "log.level");
+    Ok(Plan {
+        listen: address("listeners", "127.0.0.1:9092")?,
+        http: address("corelane.http.listen", "127.0.0.1:9644")?,
+        data_dir: PathBuf::from(last("log.dirs").or(last("log.dir")).unwrap_or("./corelane-data")),
+        shards: u16::try_from(shards).map_err(|_| format!("corelane.shards: {shards} are too many"))?,
+        idle_spin: Duration::from_micros(number("corelane.idle.spin.us", 0)?),
+        config: Arc::new(pairs.map(|one| (one.key.clone(), one.value.clone())).collect()),
+    })
+}
+
+fn serve(plan: Plan, clock: Clock) -> Result<(), String> {
+    probe::machine()?;
+    let _lock = probe::lock_data_dir(&plan.data_dir)?;
+    probe::direct_io(&plan.data_dir)?;
+    let address = resolve(&plan.listen, "--listen")?;
+    let sockets = probe::bind(address, plan.shards)?;
+    let address = probe::local_address(&sockets[0]).map_err(|e| e.to_string())?;
+    let http = resolve(&plan.http, "--http")?;
+    let http = TcpListener::bind(http)
+        .map_err(|e| format!("cannot listen on {http} ({e}): choose another with --http"))?;
+    let http_address = http.local_addr().map_err(|e| e.to_string())?;
+
+    let cores = pinnable(probe::cores()?, plan.shards);
+    let (news, inbox) = sync_channel(NEWS_MAX);
+    let launch = Launch {
+        shards: plan.shards,
+        cores: cores.clone(),
+        data_dir: plan.data_dir.clone(),
+        idle_spin: plan.idle_spin,
+        news: news.clone(),
+    };
+    let settings = shard_settings(&plan, address);
+    let make = move |shard: ShardId| {
+        let seed = settings.seed ^ (u64::from(shard.0) << 48);
+        Shard::new(ShardSettings { shard, seed, ..settings.clone() })
+    };
+    let shards =
+        Shards::launch(launch, clock, make).map_err(|e| format!("the shards cannot be started: {e}"))?;
+    let admin = Admin::new(clock, shards.ports().to_vec());
+    admin.run(http, news).map_err(|e| format!("the admin thread cannot be started: {e}"))?;
+
+    if wait_for(&inbox, plan.shards, &Lifecycle::Ready, None)? == Waited::Reached {
+        probe::open(&sockets)?;
+        shards.listen(sockets);
+        admin.enter(Phase::Ready);
+        greet(&plan, &cores, address, http_address);
+        // Only an order to stop or a fatal shard ends this: nobody is drained before being told to.
+        wait_for(&inbox, plan.shards, &Lifecycle::Drained, None)?;
+    }
+    admin.enter(Phase::Draining);
+    shards.shut_down();
+    let deadline = Some(Instant::now() + DRAIN_DEADLINE);
+    while wait_for(&inbox, plan.shards, &Lifecycle::Drained, deadline)? != Waited::Reached {}
+    shards.stop().map_err(|e| format!("a shard ended badly: {e}"))?;
+    tracing::info!("stopped cleanly");
+    Ok(())
+}
+
+/// The first address of a host; IPv4 before IPv6, as clients that know no better expect of `localhost`.
+fn resolve(at: &args::HostPort, flag: &str) -> Result<SocketAddr, String> {
+    let found = at.resolve().map_err(|e| format!("{at} is no address ({e}): choose another with {flag}"))?;
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("{at} has no address"))
+}
+
+/// The cores to pin shards to; none when there are more shards than cores, which then share them all.
+fn pinnable(cores: Vec<usize>, shards: u16) -> Vec<usize> {
+    if usize::from(shards) <= cores.len() {
+        return cores.into_iter().take(usize::from(shards)).collect();
+    }
+    tracing::warn!(
+        shards,
+        cores = cores.len(),
+        "more shards than cores: none is pinned, latency will suffer"
+    );
+    Vec::new()
+}
+
+fn shard_settings(plan: &Plan, address: SocketAddr) -> ShardSettings {
+    let any = address.ip().is_unspecified();
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut seed = [0; 8];
+    // A kernel without entropy yet: the clock is a poor seed, but ids carry 128 bits and are checked when made.
+    if rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).is_err() {
+        seed = Clock::start().now().wall.0.to_le_bytes();
+    }
+    ShardSettings {
+        shard: ShardId(0),
+        shard_count: plan.shards,
+        seed: u64::from_le_bytes(seed),
+        advertised_host: if any { name } else { plan.listen.host.clone() },
+        advertised_port: address.port(),
+        config: Arc::clone(&plan.config),
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Waited {
+    /// Every shard has told the milestone.
+    Reached,
+    /// The operator asks for the end.
+    Stopped,
+}
+
+/// Takes news in until all shards have told `milestone`. Errors: a shard cannot go on, or `deadline` has passed.
+fn wait_for(
+    inbox: &Receiver<News>,
+    shards: u16,
+    milestone: &Lifecycle,
+    deadline: Option<Instant>,
+) -> Result<Waited, String> {
+    let mut left = shards;
+    while left > 0 {
+        let patience = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+        match inbox.recv_timeout(patience) {
+            Ok(News::Stop) => return Ok(Waited::Stopped),
+            Ok(News::Shard(shard, Lifecycle::Notice { severity, text })) => log(shard, severity, &text),
+            Ok(News::Shard(shard, Lifecycle::Fatal(why))) => return Err(format!("shard {shard}: {why}")),
+            Ok(News::Shard(_, told)) if told == *milestone => left -= 1,
+            Ok(News::Shard(..)) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!(
+                    "{left} shards did not finish within {DRAIN_DEADLINE:?}; the next start recovers their logs"
+                ));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err("every shard has ended".to_string()),
+        }
+    }
+    Ok(Waited::Reached)
+}
+
+fn log(shard: ShardId, severity: Severity, text: &str) {
+    let shard = shard.0;
+    match severity {
+        Severity::Error => tracing::error!(shard, "{text}"),
+        Severity::Warn => tracing::warn!(shard, "{text}"),
+        Severity::Info => tracing::info!(shard, "{text}"),
+        Severity::Debug => tracing::debug!(shard, "{text}"),
+    }
+}
+
+/// Says on standard output what runs where, and what to try next.
+fn greet(plan: &Plan, cores: &[usize], address: SocketAddr, http: SocketAddr) {
+    let pinned = match cores {
+        [] => "not pinned".to_string(),
+        [core] => format!("on core {core}"),
+        [first, .., last] => format!("on cores {first} to {last}"),
+    };
+    let dir = std::fs::canonicalize(&plan.data_dir);
+    let dir = dir.as_deref().unwrap_or(Path::new(&plan.data_dir)).display();
+    let text = format!(
+        "corelane {} is ready\n\
+         listening on {address}\n  \
+           shards   {}, {pinned}\n  \
+           data     {dir}\n  \
+           metrics  http://{http}/metrics\n  \
+           try      echo hello | kcat -b {address} -t greetings -P\n           \
+                    kcat -b {address} -t greetings -C -e\n",
+        env!("CARGO_PKG_VERSION"),
+        plan.shards,
+    );
+    let mut out = io::stdout().lock();
+    // Nobody reading it is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -1,0 +1,202 @@
+//! File operations off the data path, on the executor's blocking pool.
+//!
+//! Order: operations begin in the order they were asked for, with two exceptions. At most [`QUICK_MAX`] and
+//! [`LONG_MAX`] run at once, and the long ones (creating and zeroing segments) have a queue of their own, so that a
+//! segment being prepared delays no look-up. But two operations whose paths are equal, or of which one lies below the
+//! other, never overtake each other and never run together. Operations on handles (`Zero`) have no path; whoever asks
+//! for one waits for it before renaming or removing the file.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskToken};
+use corelane_node::event::Event;
+use rustix::thread::CpuSet;
+
+use crate::ring::segment_file::Helper;
+use crate::rt::files::{self, Site};
+use crate::rt::port::Port;
+
+/// Quick operations at once.
+const QUICK_MAX: usize = 2;
+/// Long operations at once: one sequential writer fills a device.
+const LONG_MAX: usize = 1;
+
+/// An operation with its place in the order of asking.
+struct Ask {
+    number: u64,
+    token: DiskToken,
+    op: DiskOp,
+}
+
+struct Answer {
+    number: u64,
+    token: DiskToken,
+    result: Result<DiskOutcome, DiskError>,
+}
+
+/// An operation under way.
+struct Running {
+    number: u64,
+    long: bool,
+    paths: Vec<String>,
+}
+
+/// One shard's blocking file operations.
+pub(super) struct ColdFiles {
+    site: Arc<Site>,
+    port: Arc<Port>,
+    quick: VecDeque<Ask>,
+    long: VecDeque<Ask>,
+    /// At most `QUICK_MAX + LONG_MAX`.
+    running: Vec<Running>,
+    /// Bounded by what runs.
+    answers: (Sender<Answer>, Receiver<Answer>),
+    /// Taken from the channel, not yet handed over.
+    arrived: VecDeque<Answer>,
+    /// Operations ever asked for.
+    pub asked: u64,
+}
+
+impl ColdFiles {
+    pub fn new(root: PathBuf, helper: Helper, affinity: CpuSet, port: Arc<Port>) -> ColdFiles {
+        ColdFiles {
+            site: Arc::new(Site { root, helper, affinity }),
+            port,
+            quick: VecDeque::new(),
+            long: VecDeque::new(),
+            running: Vec::new(),
+            answers: channel(),
+            arrived: VecDeque::new(),
+            asked: 0,
+        }
+    }
+
+    /// Takes an operation; [`ColdFiles::begin`] starts it when its turn has come.
+    pub fn ask(&mut self, token: DiskToken, op: DiskOp) {
+        self.asked += 1;
+        let ask = Ask { number: self.asked, token, op };
+        if is_long(&ask.op) { self.long.push_back(ask) } else { self.quick.push_back(ask) }
+    }
+
+    /// Starts what may start.
+    pub fn begin(&mut self) {
+        while let Some(ask) = self.next() {
+            self.running.push(Running {
+                number: ask.number,
+                long: is_long(&ask.op),
+                paths: paths(&ask.op).into_iter().map(str::to_string).collect(),
+            });
+            let (site, answers, port) =
+                (Arc::clone(&self.site), self.answers.0.clone(), Arc::clone(&self.port));
+            // The answer comes back through the doorbell, not through the executor: a shard that is busy for seconds
+            // does not look at the latter.
+            glommio::spawn_local(async move {
+                let work = move || {
+                    let result = files::perform(&site, ask.op);
+                    // Fails only when the shard is gone, and with it whoever asked.
+                    let _ = answers.send(Answer { number: ask.number, token: ask.token, result });
+                    port.doorbell.ring();
+                };
+                glommio::executor().spawn_blocking(work).await;
+            })
+            .detach();
+        }
+    }
+
+    /// Takes the next operation that may run now.
+    fn next(&mut self) -> Option<Ask> {
+        let running = |long| self.running.iter().filter(|running| running.long == long).count();
+        let may = |queue: &VecDeque<Ask>, other: &VecDeque<Ask>| {
+            let Some(first) = queue.front() else { return false };
+            let paths = paths(&first.op);
+            let free =
+                self.running.iter().all(|running| !overlap(&paths, running.paths.iter().map(String::as_str)));
+            let earlier = other.iter().take_while(|ask| ask.number < first.number);
+            free && !earlier.into_iter().any(|ask| overlap(&paths, self::paths(&ask.op).into_iter()))
+        };
+        if running(false) < QUICK_MAX && may(&self.quick, &self.long) {
+            self.quick.pop_front()
+        } else if running(true) < LONG_MAX && may(&self.long, &self.quick) {
+            self.long.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// Whether an answer has come.
+    pub fn has_answers(&mut self) -> bool {
+        self.arrived.extend(self.answers.1.try_iter());
+        !self.arrived.is_empty()
+    }
+
+    /// Hands the answers over.
+    pub fn take_answers(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        if self.running.is_empty() || !self.has_answers() {
+            return;
+        }
+        while let Some(Answer { number, token, result }) = self.arrived.pop_front() {
+            self.running.retain(|running| running.number != number);
+            sink(Event::Disk { token, result });
+        }
+        self.begin();
+    }
+
+    /// Whether nothing runs and nothing waits.
+    pub fn is_quiet(&self) -> bool {
+        self.running.is_empty() && self.quick.is_empty() && self.long.is_empty()
+    }
+}
+
+fn is_long(op: &DiskOp) -> bool {
+    matches!(op, DiskOp::CreateSegment { .. } | DiskOp::Zero { .. })
+}
+
+/// The paths an operation touches.
+fn paths(op: &DiskOp) -> Vec<&str> {
+    match op {
+        DiskOp::OpenSegment { path }
+        | DiskOp::CreateSegment { path, .. }
+        | DiskOp::Remove { path }
+        | DiskOp::List { path }
+        | DiskOp::ReadFile { path, .. }
+        | DiskOp::WriteFile { path, .. } => vec![path],
+        DiskOp::Rename { from, to } => vec![from, to],
+        DiskOp::Write { .. }
+        | DiskOp::Read { .. }
+        | DiskOp::ReadHistory { .. }
+        | DiskOp::Zero { .. }
+        | DiskOp::Space => Vec::new(),
+    }
+}
+
+/// Whether a path of one side equals, contains or lies below one of the other.
+fn overlap<'a>(ours: &[&str], mut theirs: impl Iterator<Item = &'a str>) -> bool {
+    let below = |path: &str, of: &str| {
+        of.is_empty() || path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    theirs.any(|their| ours.iter().any(|our| below(our, their) || below(their, our)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_overlap_when_one_lies_below_the_other() {
+        for (a, b, expected) in [
+            ("t/0", "t/0", true),
+            ("t/0", "t/0/a", true),
+            ("t/0/a", "t", true),
+            ("t/0", "t/01", false),
+            ("t/0/a", "t/0/b", false),
+            ("", "t", true),
+        ] {
+            assert_eq!(overlap(&[a], [b].into_iter()), expected, "{a:?} and {b:?}");
+            assert_eq!(overlap(&[b], [a].into_iter()), expected, "{b:?} and {a:?}");
+        }
+        assert!(!overlap(&[], ["t"].into_iter()));
+    }
+}

@@ -1,0 +1,295 @@
+//! The loop of one shard: take in what has come, let the machine think, carry out what it wants, sleep when idle.
+//!
+//! ```text
+//! turn:  ring (submit, drain) -> blocking files -> mesh -> orders -> timer -> end_turn -> net, disk, mesh, lifecycle
+//! after SLICE of turns with work: give way to the executor
+//! no work: look for `idle_spin`, then sleep until the doorbell rings
+//! ```
+//!
+//! The doorbell is the only thing the loop sleeps on: the ring's completions and timer, other shards' messages, finished
+//! file operations, orders and the watchdog's pings all ring it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use corelane_base::id::ShardId;
+use corelane_base::time::{Mono, Now};
+use corelane_node::event::{Effects, Event, Lifecycle};
+use glommio::io::PollableFd;
+
+use crate::machine::Machine;
+use crate::ring::Ring;
+use crate::rt::cold::ColdFiles;
+use crate::rt::mesh::MeshEnd;
+use crate::rt::port::{Clock, Figures, LISTEN, News, PING, Port, SHUT_DOWN, STOP};
+
+/// How long a busy shard keeps the core before other tasks of its executor get a turn.
+const SLICE: Duration = Duration::from_micros(250);
+/// How long it keeps the executor from looking at its own rings, which only a sleep makes it do.
+const STRETCH: Duration = Duration::from_millis(10);
+/// When to look again for room in a full queue to another shard.
+const OVERFLOW_RETRY_MS: u64 = 1;
+/// How long connections may take to end once the shard is told to stop.
+const WIND_DOWN_MS: u64 = 2_000;
+/// Notices kept while nobody takes them.
+const BACKLOG_MAX: usize = 256;
+
+/// What a loop is given.
+pub(super) struct Parts {
+    pub port: Arc<Port>,
+    pub mesh: MeshEnd,
+    pub cold: ColdFiles,
+    pub clock: Clock,
+    pub idle_spin: Duration,
+}
+
+/// Tells milestones without ever waiting for the listener.
+pub(super) struct Herald {
+    pub shard: ShardId,
+    pub news: SyncSender<News>,
+    /// What did not fit yet, in order.
+    pub backlog: VecDeque<Lifecycle>,
+    /// Notices dropped because the backlog was full.
+    pub lost: u64,
+}
+
+impl Herald {
+    fn tell(&mut self, milestone: Lifecycle) {
+        if self.backlog.len() >= BACKLOG_MAX && matches!(milestone, Lifecycle::Notice { .. }) {
+            self.lost += 1;
+            return;
+        }
+        self.backlog.push_back(milestone);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(milestone) = self.backlog.pop_front() {
+            match self.news.try_send(News::Shard(self.shard, milestone)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(news)) => {
+                    if let News::Shard(_, milestone) = news {
+                        self.backlog.push_front(milestone);
+                    }
+                    return;
+                }
+                // Nobody listens any more: the process is ending.
+                Err(TrySendError::Disconnected(_)) => self.backlog.clear(),
+            }
+        }
+    }
+}
+
+/// One shard at work.
+pub(super) struct ShardLoop<M> {
+    machine: M,
+    fx: Effects,
+    ring: Ring,
+    parts: Parts,
+    herald: Herald,
+    figures: Figures,
+    /// Set by the order to stop.
+    stopping: bool,
+}
+
+impl<M: Machine> ShardLoop<M> {
+    /// Runs until told to stop; a failure of the ring is told as fatal.
+    pub async fn run(machine: M, parts: Parts, mut herald: Herald) {
+        let ring = match Ring::new(Arc::clone(parts.port.doorbell.fd())) {
+            Ok(ring) => ring,
+            Err(e) => {
+                herald.tell(Lifecycle::Fatal(format!("a shard could not set up its io_uring ring: {e}")));
+                return;
+            }
+        };
+        let (fx, figures) = (Effects::default(), Figures::default());
+        let mut this = ShardLoop { machine, fx, ring, parts, herald, figures, stopping: false };
+        if let Err(e) = this.serve().await {
+            this.herald.tell(Lifecycle::Fatal(format!("a shard's io_uring ring failed: {e}")));
+        }
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        let bell = PollableFd::new(Arc::clone(self.parts.port.doorbell.fd())).map_err(io::Error::other)?;
+        let now = self.parts.clock.now();
+        self.machine.start(now, &mut self.fx);
+        self.machine.end_turn(now, &mut self.fx);
+        self.carry_out(now);
+        let (mut slice_start, mut stretch_start) = (now.mono, now.mono);
+        while !self.stopping {
+            let now = self.parts.clock.now();
+            if self.turn(now)? {
+                if now.mono.since(slice_start) < SLICE {
+                    continue;
+                }
+                self.figures.yields += 1;
+                if now.mono.since(stretch_start) < STRETCH {
+                    glommio::executor().yield_task_queue_now().await;
+                } else {
+                    self.parts.port.doorbell.ring_always();
+                    self.wait(&bell).await?;
+                    stretch_start = self.parts.clock.mono();
+                }
+            } else if !self.spin() {
+                self.sleep(&bell).await?;
+                stretch_start = self.parts.clock.mono();
+            }
+            slice_start = self.parts.clock.mono();
+        }
+        self.wind_down(&bell).await
+    }
+
+    /// Takes in what has come and carries out what follows from it. Returns whether there was anything.
+    fn turn(&mut self, now: Now) -> io::Result<bool> {
+        let Self { machine, fx, parts, .. } = self;
+        let mut events = 0_u64;
+        let mut sink = |event: Event<'_>| {
+            events += 1;
+            machine.apply(now, event, fx);
+        };
+        let any = self.ring.turn(now.mono, &mut sink)?;
+        parts.cold.take_answers(&mut sink);
+        parts.mesh.receive(&mut sink);
+        let orders = parts.port.take_orders();
+        if orders & SHUT_DOWN != 0 {
+            self.ring.stop_listening();
+            sink(Event::Shutdown);
+        }
+        if self.machine.next_deadline().is_some_and(|at| at <= now.mono) {
+            events += 1;
+            self.machine.apply(now, Event::Timer, &mut self.fx);
+        }
+        self.obey(now, orders);
+        if events > 0 {
+            self.machine.end_turn(now, &mut self.fx);
+            self.carry_out(now);
+            self.figures.events += events;
+            self.figures.turns += 1;
+            let took = self.parts.clock.mono().since(now.mono).as_nanos() as u64;
+            self.figures.turn_ns_max = self.figures.turn_ns_max.max(took);
+        }
+        Ok(any || events > 0)
+    }
+
+    fn obey(&mut self, now: Now, orders: u32) {
+        if orders == 0 {
+            return;
+        }
+        if orders & LISTEN != 0
+            && let Some(socket) = self.parts.port.take_listener()
+        {
+            self.ring.listen(socket);
+        }
+        if orders & PING != 0 {
+            self.parts.port.answer_ping(now.mono);
+            self.publish();
+        }
+        self.stopping |= orders & STOP != 0;
+    }
+
+    /// Carries out what the machine wants, in the order the seam promises.
+    fn carry_out(&mut self, now: Now) {
+        for effect in self.fx.net.drain(..) {
+            self.ring.net(now.mono, effect);
+        }
+        for (token, op) in self.fx.disk.drain() {
+            if let Some((token, op)) = self.ring.disk(token, op) {
+                self.parts.cold.ask(token, op);
+            }
+        }
+        self.parts.cold.begin();
+        for (to, message) in self.fx.mesh.drain(..) {
+            self.parts.mesh.send(to, message);
+        }
+        self.parts.mesh.flush();
+        for milestone in self.fx.lifecycle.drain(..) {
+            self.herald.tell(milestone);
+        }
+    }
+
+    fn has_work(&mut self) -> bool {
+        self.ring.has_work()
+            || self.parts.port.has_orders()
+            || self.parts.mesh.has_mail()
+            || self.parts.cold.has_answers()
+    }
+
+    /// Looks for work for as long as is configured. Returns whether there is some.
+    fn spin(&mut self) -> bool {
+        if self.parts.idle_spin.is_zero() {
+            return false;
+        }
+        let start = self.parts.clock.mono();
+        while self.parts.clock.mono().since(start) < self.parts.idle_spin {
+            if self.has_work() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Sleeps until the doorbell rings or a deadline comes, unless there is work after all.
+    async fn sleep(&mut self, bell: &PollableFd<Arc<std::os::fd::OwnedFd>>) -> io::Result<()> {
+        let now = self.parts.clock.mono();
+        self.parts.mesh.flush();
+        self.herald.flush();
+        let retry = self.parts.mesh.has_overflow() || !self.herald.backlog.is_empty();
+        let retry_at = retry.then(|| now.plus_ms(OVERFLOW_RETRY_MS));
+        let deadline = [self.machine.next_deadline(), retry_at].into_iter().flatten().min();
+        self.sleep_until(bell, now, deadline).await
+    }
+
+    async fn sleep_until(
+        &mut self,
+        bell: &PollableFd<Arc<std::os::fd::OwnedFd>>,
+        now: Mono,
+        deadline: Option<Mono>,
+    ) -> io::Result<()> {
+        self.parts.port.doorbell.fall_asleep();
+        let quiet = self.ring.prepare_sleep(now, deadline)? && !self.has_work();
+        if quiet {
+            self.figures.parks += 1;
+            self.wait(bell).await?;
+        }
+        self.parts.port.doorbell.wake_up();
+        self.ring.awake();
+        Ok(())
+    }
+
+    /// Leaves the core to the executor until the doorbell's descriptor is readable.
+    async fn wait(&self, bell: &PollableFd<Arc<std::os::fd::OwnedFd>>) -> io::Result<()> {
+        bell.readable().await.map_err(io::Error::other)?;
+        self.parts.port.doorbell.clear();
+        Ok(())
+    }
+
+    /// Ends connections and operations, for as long as they may take.
+    async fn wind_down(&mut self, bell: &PollableFd<Arc<std::os::fd::OwnedFd>>) -> io::Result<()> {
+        let end = self.parts.clock.mono().plus_ms(WIND_DOWN_MS);
+        loop {
+            let now = self.parts.clock.mono();
+            self.parts.cold.take_answers(&mut |_| {});
+            let quiet = self.ring.wind_down(now)? && self.parts.cold.is_quiet();
+            if quiet || now >= end {
+                break;
+            }
+            self.sleep_until(bell, now, Some(end.min(now.plus_ms(100)))).await?;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        self.figures.ring = self.ring.counters();
+        self.figures.connections = self.ring.connections() as u64;
+        self.figures.mesh_sent = self.parts.mesh.sent;
+        self.figures.mesh_overflowed = self.parts.mesh.overflowed;
+        self.figures.cold_files = self.parts.cold.asked;
+        self.figures.notices_lost = self.herald.lost;
+        self.parts.port.publish(&self.figures);
+    }
+}
