@@ -1,8 +1,8 @@
 //! The broker package: everything that touches the world outside.
 //!
 //! Below it lie pure crates without files, sockets, clocks or threads. Here stand the shell that carries them (`ring`,
-//! `rt`, `serve`) and the command line with its own small client (`records`, `client`, `cli`). Modules stand ground
-//! floor first: each imports only modules declared above its own.
+//! `rt`, `serve`) and the command line with its own small client (`records` to `producer`, then `cli`). Modules stand
+//! ground floor first: each imports only modules declared above its own.
 
 pub mod args;
 pub mod machine;
@@ -12,5 +12,15 @@ pub mod admin;
 pub mod config_file;
 pub mod probe;
 pub mod serve;
+
+pub mod partitioner;
+pub mod records;
+
+pub mod client;
+
+pub mod offsets;
+
+pub mod consumer;
+pub mod producer;
 
 pub mod cli;
