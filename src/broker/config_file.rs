@@ -11,6 +11,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use corelane_control::configs::settings::{Origin, Setting};
+
 use crate::args::ServeArgs;
 
 /// The file that is read when no other is named and it exists.
@@ -31,33 +33,11 @@ const SHORT: &[(&str, &str)] = &[
     ("durability", "corelane.durability"),
 ];
 
-/// Where a setting was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// In the configuration file.
-    File,
-    /// In a `CORELANE_*` variable.
-    Environment,
-    /// On the command line.
-    Flag,
-}
-
-/// One key with its value, unchecked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
-    /// The key under its long name.
-    pub key: String,
-    /// The value as text.
-    pub value: String,
-    /// Where it was given.
-    pub origin: Origin,
-}
-
 /// Gathers file, `environment` and `args`, weakest first. Errors: a sentence for whoever started the broker.
 pub fn gather(
     args: &ServeArgs,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Vec<Given>, String> {
+) -> Result<Vec<Setting>, String> {
     let mut given = Vec::new();
     let file = args.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     match fs::read_to_string(file) {
@@ -70,14 +50,14 @@ pub fn gather(
     Ok(given)
 }
 
-fn of_file(text: &str, given: &mut Vec<Given>) -> Result<(), String> {
+fn of_file(text: &str, given: &mut Vec<Setting>) -> Result<(), String> {
     let table: toml::Table =
         text.parse().map_err(|e: toml::de::Error| e.to_string().trim_end().to_string())?;
     flatten("", &table, given)
 }
 
 /// Adds the keys of `table`, whose own name is `prefix`, dotted.
-fn flatten(prefix: &str, table: &toml::Table, given: &mut Vec<Given>) -> Result<(), String> {
+fn flatten(prefix: &str, table: &toml::Table, given: &mut Vec<Setting>) -> Result<(), String> {
     for (name, value) in table {
         let key = format!("{prefix}{name}");
         let value = match value {
@@ -109,7 +89,7 @@ fn scalar(key: &str, value: &toml::Value) -> Result<String, String> {
 
 fn of_environment(
     environment: impl Iterator<Item = (OsString, OsString)>,
-    given: &mut Vec<Given>,
+    given: &mut Vec<Setting>,
 ) -> Result<(), String> {
     let mut found = Vec::new();
     for (name, value) in environment {
@@ -127,7 +107,7 @@ fn of_environment(
     Ok(())
 }
 
-fn of_flags(args: &ServeArgs, given: &mut Vec<Given>) -> Result<(), String> {
+fn of_flags(args: &ServeArgs, given: &mut Vec<Setting>) -> Result<(), String> {
     let mut flag = |key: &str, value: String| given.push(setting(key, value, Origin::Flag));
     for set in &args.settings {
         flag(&set.key, set.value.clone());
@@ -149,21 +129,21 @@ fn of_flags(args: &ServeArgs, given: &mut Vec<Given>) -> Result<(), String> {
 }
 
 /// A setting under its long name. A bare address to listen on becomes a listener.
-fn setting(key: &str, mut value: String, origin: Origin) -> Given {
+fn setting(key: &str, mut value: String, origin: Origin) -> Setting {
     let key = key.trim();
     let long = SHORT.iter().find(|(short, _)| *short == key).map_or(key, |(_, long)| long);
     if long == "listeners" && !value.is_empty() && !value.contains("://") {
         value = format!("PLAINTEXT://{value}");
     }
-    Given { key: long.to_string(), value, origin }
+    Setting { key: long.to_string(), value, origin }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{HostPort, Setting};
+    use crate::args::{self, HostPort};
 
-    fn pairs(given: &[Given]) -> Vec<(&str, &str)> {
+    fn pairs(given: &[Setting]) -> Vec<(&str, &str)> {
         given.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect()
     }
 
@@ -204,7 +184,7 @@ mod tests {
         let args = ServeArgs {
             listen: Some(HostPort { host: "::1".to_string(), port: 2 }),
             shards: Some(3),
-            settings: vec![Setting { key: "a.b".to_string(), value: "c".to_string() }],
+            settings: vec![args::Setting { key: "a.b".to_string(), value: "c".to_string() }],
             ..ServeArgs::default()
         };
         let variables = [(OsString::from("CORELANE_SHARDS"), OsString::from("1"))];

@@ -12,12 +12,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use corelane_base::id::ShardId;
+use corelane_control::configs::broker::BrokerConfig;
+use corelane_control::configs::listener::Listener;
+use corelane_control::configs::settings::{Setting, Settings};
 use corelane_node::event::{Lifecycle, Severity};
 use corelane_node::shard::{Shard, ShardSettings};
 
 use crate::admin::{Admin, Phase};
 use crate::args::{self, ServeArgs};
-use crate::config_file::{self, Given};
+use crate::config_file;
 use crate::probe;
 use crate::rt::port::{Clock, News};
 use crate::rt::{Launch, Shards};
@@ -29,6 +32,8 @@ const NEWS_MAX: usize = 1024;
 
 /// Exit codes: wrong settings, and everything else that keeps a broker from running.
 const WRONG_SETTINGS: u8 = 2;
+/// The one setting that is the process's and not the broker's: which log lines to print.
+const LOG_LEVEL: &str = "log.level";
 
 /// What the shell itself needs to know of the settings.
 struct Plan {
@@ -37,7 +42,9 @@ struct Plan {
     data_dir: PathBuf,
     shards: u16,
     idle_spin: Duration,
-    config: Arc<Vec<(String, String)>>,
+    /// Where clients are told to connect to, if not where we listen.
+    advertised: Option<Listener>,
+    config: Arc<Settings>,
 }
 
 /// Runs a broker until it is told to stop.
@@ -64,9 +71,8 @@ fn refuse(code: u8, why: &str) -> ExitCode {
 }
 
 /// Sends log lines to standard error; `RUST_LOG` decides which, else `log.level`.
-fn start_logging(given: &[Given]) {
-    let level =
-        given.iter().rev().find(|one| one.key == "log.level").map_or("info", |one| one.value.as_str());
+fn start_logging(given: &[Setting]) {
+    let level = given.iter().rev().find(|one| one.key == LOG_LEVEL).map_or("info", |one| one.value.as_str());
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_string());
     let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
@@ -74,30 +80,33 @@ fn start_logging(given: &[Given]) {
     let _ = lines.with_ansi(io::stderr().is_terminal()).try_init();
 }
 
-fn plan(given: &[Given]) -> Result<Plan, String> {
-    let last = |key: &str| given.iter().rev().find(|one| one.key == key).map(|one| one.value.as_str());
-    let address = |key: &str, default: &str| {
-        let text = last(key).unwrap_or(default);
-        let text = text.rsplit_once("://").map_or(text, |(_, address)| address);
-        args::parse_host_port(text).map_err(|why| format!("{key}: {why}"))
+/// Checks what was given. Errors: one line for each setting that is wrong.
+fn plan(given: &[Setting]) -> Result<Plan, String> {
+    let broker: Vec<Setting> = given.iter().filter(|one| one.key != LOG_LEVEL).cloned().collect();
+    let settings = Settings::from_list(&broker).map_err(|errors| {
+        errors.iter().map(ToString::to_string).collect::<Vec<String>>().join("\ncorelane: ")
+    })?;
+    if let Some(unknown) = settings.unknown().first() {
+        let guess = Settings::nearest_known(&unknown.key).map(|known| format!("; did you mean {known}?"));
+        let guess = guess.unwrap_or_default();
+        return Err(format!("{} is not a setting (from the {}){guess}", unknown.key, unknown.origin));
+    }
+    let config = BrokerConfig::of_settings(&settings);
+    let [listener] = config.listeners.as_slice() else {
+        return Err("listeners: one listener is supported, not several".to_string());
     };
-    let number = |key: &str, default: u64| match last(key) {
-        Some(text) => text.trim().parse().map_err(|_| format!("{key}: {text:?} is not a whole number")),
-        None => Ok(default),
-    };
-    let cores = probe::cores()?;
-    let shards = match number("corelane.shards", 0)? {
-        0 => cores.len() as u64,
-        count => count,
-    };
-    let pairs = given.iter().filter(|one| one.key != "log.level");
+    let host = if listener.host.is_empty() { "0.0.0.0" } else { listener.host.as_str() };
+    let cores = probe::cores()?.len();
+    let shards = config.shard_count.map_or(cores, usize::from);
     Ok(Plan {
-        listen: address("listeners", "127.0.0.1:9092")?,
-        http: address("corelane.http.listen", "127.0.0.1:9644")?,
-        data_dir: PathBuf::from(last("log.dirs").or(last("log.dir")).unwrap_or("./corelane-data")),
+        listen: args::HostPort { host: host.to_string(), port: listener.port },
+        http: args::parse_host_port(&config.http_listen)
+            .map_err(|why| format!("corelane.http.listen: {why}"))?,
+        data_dir: PathBuf::from(&config.data_dir),
         shards: u16::try_from(shards).map_err(|_| format!("corelane.shards: {shards} are too many"))?,
-        idle_spin: Duration::from_micros(number("corelane.idle.spin.us", 0)?),
-        config: Arc::new(pairs.map(|one| (one.key.clone(), one.value.clone())).collect()),
+        idle_spin: Duration::from_micros(u64::from(config.idle_spin_us)),
+        advertised: config.advertised_listeners.and_then(|all| all.into_iter().next()),
+        config: Arc::new(settings),
     })
 }
 
@@ -171,7 +180,11 @@ fn pinnable(cores: Vec<usize>, shards: u16) -> Vec<usize> {
 
 fn shard_settings(plan: &Plan, address: SocketAddr) -> ShardSettings {
     let any = address.ip().is_unspecified();
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let (host, port) = match &plan.advertised {
+        Some(told) => (told.host.clone(), told.port),
+        None if any => (rustix::system::uname().nodename().to_string_lossy().into_owned(), address.port()),
+        None => (plan.listen.host.clone(), address.port()),
+    };
     let mut seed = [0; 8];
     // A kernel without entropy yet: the clock is a poor seed, but ids carry 128 bits and are checked when made.
     if rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).is_err() {
@@ -181,10 +194,15 @@ fn shard_settings(plan: &Plan, address: SocketAddr) -> ShardSettings {
         shard: ShardId(0),
         shard_count: plan.shards,
         seed: u64::from_le_bytes(seed),
-        advertised_host: if any { name } else { plan.listen.host.clone() },
-        advertised_port: address.port(),
+        advertised_host: host,
+        advertised_port: port,
         config: Arc::clone(&plan.config),
+        data_dir: full_path(&plan.data_dir),
     }
+}
+
+fn full_path(dir: &Path) -> String {
+    std::fs::canonicalize(dir).as_deref().unwrap_or(dir).display().to_string()
 }
 
 #[derive(PartialEq, Eq)]
@@ -239,8 +257,7 @@ fn greet(plan: &Plan, cores: &[usize], address: SocketAddr, http: SocketAddr) {
         [core] => format!("on core {core}"),
         [first, .., last] => format!("on cores {first} to {last}"),
     };
-    let dir = std::fs::canonicalize(&plan.data_dir);
-    let dir = dir.as_deref().unwrap_or(Path::new(&plan.data_dir)).display();
+    let dir = full_path(&plan.data_dir);
     let text = format!(
         "corelane {} is ready\n\
          listening on {address}\n  \

@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 
 use corelane_base::id::ConnId;
 use corelane_log::disk::FileHandle;
-use corelane_node::event::SendPart;
+use corelane_node::send::SendPart;
 
 use crate::ring::disk_io::push_iovec;
 
