@@ -14,6 +14,7 @@ pub mod input;
 
 pub mod consume;
 pub mod describe;
+pub mod log;
 pub mod produce;
 pub mod topic;
 
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::args::ServeArgs;
 use crate::cli::consume::ConsumeArgs;
 use crate::cli::failure::Failure;
+use crate::cli::log::LogArgs;
 use crate::cli::produce::ProduceArgs;
 use crate::cli::topic::TopicArgs;
 
@@ -56,6 +58,8 @@ pub enum Command {
     Produce(ProduceArgs),
     /// Write records of a topic to standard output
     Consume(ConsumeArgs),
+    /// Look into segment files, and check them
+    Log(LogArgs),
 }
 
 /// Parses the process's arguments and runs what they ask for.
@@ -65,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Topic(args) => topic::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
+        Command::Log(args) => log::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

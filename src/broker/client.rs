@@ -35,6 +35,8 @@ const READ_BYTES: usize = 64 << 10;
 /// The pause before the first repetition; doubles up to `RETRY_PAUSE_MAX`.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long "no such topic" is taken for "not yet": news of a creation travels, but a typing error should not take long.
+const UNKNOWN_TOPIC_PATIENCE: Duration = Duration::from_secs(2);
 const CLIENT_ID: &str = "corelane-cli";
 
 /// Why a request has no good answer.
@@ -81,6 +83,10 @@ impl ClientError {
     /// A refusal with this code.
     pub fn refused(what: impl Into<String>, code: i16, message: Option<&str>) -> ClientError {
         ClientError::Refused { what: what.into(), code, message: message.map(str::to_string) }
+    }
+
+    fn is_unknown_topic(&self) -> bool {
+        matches!(self, ClientError::Refused { code, .. } if *code == ErrorCode::UnknownTopicOrPartition as i16)
     }
 
     /// Whether the same request may succeed a moment later.
@@ -437,14 +443,18 @@ impl Client {
         mut attempt: impl FnMut(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let mut pause = RETRY_PAUSE_MIN;
+        let patience_ends = deadline.min(Instant::now() + UNKNOWN_TOPIC_PATIENCE);
         loop {
-            match attempt(self) {
-                Err(error) if error.is_retriable() && Instant::now() + pause < deadline => {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                }
-                outcome => return outcome,
+            let error = match attempt(self) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let end = if error.is_unknown_topic() { patience_ends } else { deadline };
+            if !error.is_retriable() || Instant::now() + pause >= end {
+                return Err(error);
             }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
     }
 

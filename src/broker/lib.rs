@@ -17,6 +17,7 @@ pub mod partitioner;
 pub mod records;
 
 pub mod client;
+pub mod segment_file;
 
 pub mod offsets;
 

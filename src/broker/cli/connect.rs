@@ -13,6 +13,7 @@ pub struct ConnectArgs {
     #[arg(
         short,
         long,
+        global = true,
         value_name = "HOST:PORT,...",
         env = "CORELANE_BOOTSTRAP",
         default_value = "127.0.0.1:9092",
@@ -22,7 +23,7 @@ pub struct ConnectArgs {
     pub bootstrap: Vec<HostPort>,
 
     /// How long one operation may take, repetitions included, such as 500ms, 30s or 2m
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub timeout: Duration,
 }
 
