@@ -30,3 +30,6 @@ pub mod membership;
 pub mod producer_ids;
 
 pub mod controller;
+
+#[cfg(test)]
+mod checks;
