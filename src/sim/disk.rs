@@ -114,6 +114,19 @@ pub struct DiskCounts {
     pub cut_off: u64,
 }
 
+impl DiskCounts {
+    /// Adds another disk's figures.
+    pub fn add(&mut self, other: &DiskCounts) {
+        self.ops += other.ops;
+        self.writes += other.writes;
+        self.writes_extending += other.writes_extending;
+        self.faults += other.faults;
+        self.refused_for_space += other.refused_for_space;
+        self.crashes += other.crashes;
+        self.cut_off += other.cut_off;
+    }
+}
+
 type Inode = u64;
 
 /// What a handle holds. The counter's clones tell how many handles are open.

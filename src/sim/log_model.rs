@@ -265,15 +265,25 @@ impl LogModel {
         self.records_in(end).find(|(_, time)| *time == largest)
     }
 
-    /// Where `leader_epoch` ends, as far as the batches tell for certain.
+    /// Where `leader_epoch` ends, as far as the batches tell for certain. As in Kafka, an epoch larger than any known
+    /// has no end: (-1, -1).
     #[must_use]
     pub fn end_of_epoch(&self, leader_epoch: i32) -> Option<(i32, i64)> {
-        let known =
-            self.batches_in(self.log_start, self.log_end).filter(|batch| batch.leader_epoch <= leader_epoch);
-        let found = known.map(|batch| batch.leader_epoch).max()?;
-        let mut later =
-            self.batches_in(self.log_start, self.log_end).filter(|batch| batch.leader_epoch > found);
+        let batches = || self.batches_in(self.log_start, self.log_end);
+        let latest = batches().next_back()?.leader_epoch;
+        if leader_epoch > latest {
+            return Some((-1, -1));
+        }
+        let found = batches().map(|batch| batch.leader_epoch).filter(|epoch| *epoch <= leader_epoch).max()?;
+        let mut later = batches().filter(|batch| batch.leader_epoch > found);
         Some((found, later.next().map_or(self.log_end, |batch| batch.base_offset)))
+    }
+
+    /// The time of a record, removed from the front or not.
+    #[must_use]
+    pub fn time_of(&self, offset: i64) -> Option<i64> {
+        let (base, batch) = self.batches.range(..=offset).next_back()?;
+        batch.timestamps.get((offset - base) as usize).copied()
     }
 
     fn records_in(&self, end: i64) -> impl Iterator<Item = (i64, i64)> {

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use corelane_base::id::{ConnId, ShardId};
 use corelane_base::rng::Rng;
 use corelane_base::time::Mono;
-use corelane_node::event::{NetEffect, SendPart};
+use corelane_node::event::NetEffect;
+use corelane_node::send::SendPart;
 
 use crate::disk::VirtualDisk;
 use crate::hash::StateHash;
@@ -92,7 +93,7 @@ enum Step {
     Fail,
 }
 
-/// What the shard knows of a connection. Accepted at most once, closed at most once, in this order.
+/// What the shard has been sent of a connection's life. Accepted at most once, closed at most once, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
     NotYet,
@@ -239,8 +240,11 @@ impl Network {
         };
         let link =
             *self.by_conn.get(&(shard, conn)).unwrap_or_else(|| panic!("{effect:?} for nobody on {shard}"));
-        let state = self.links.get_mut(&link).expect("named a moment ago");
-        assert_eq!(state.known, Known::Open, "{effect:?} for a connection that the shard knows is not open");
+        let Some(state) = self.links.get_mut(&link) else { return };
+        assert_ne!(state.known, Known::NotYet, "{effect:?} for a connection that the shard cannot know");
+        if state.known == Known::Closed {
+            return; // The shard is about to hear of it.
+        }
         match effect {
             NetEffect::Send { parts, .. } => {
                 assert!(state.sending.is_none(), "two sends in flight on {conn:?}");
@@ -262,6 +266,12 @@ impl Network {
                 self.at(Mono(now.0 + 1), link, Step::Unhold);
             }
         }
+    }
+
+    /// The shard has taken in `Closed`: it must never name this connection again, and the slot may be reused.
+    pub fn closed_applied(&mut self, shard: ShardId, conn: ConnId) {
+        self.by_conn.remove(&(shard, conn)).expect("Closed is applied once");
+        self.slots.entry(shard).or_default().free.push(conn.slot);
     }
 
     /// The broker is gone: every connection breaks, and clients learn of it sooner or later.
@@ -361,8 +371,6 @@ impl Network {
         if state.known == Known::Open {
             state.known = Known::Closed;
             out.push(Arrival::Shard(shard, ToShard::Closed { conn }));
-            self.by_conn.remove(&(shard, conn));
-            self.slots.entry(shard).or_default().free.push(conn.slot);
             let due = self.down_due(link, now);
             self.at(due, link, Step::DownEnd);
         }
@@ -588,6 +596,7 @@ mod tests {
         let closed =
             bench.drain().iter().filter(|a| matches!(a, Arrival::Shard(_, ToShard::Closed { .. }))).count();
         assert_eq!(closed, 1);
+        bench.net.closed_applied(ShardId(0), conn);
         let (_, again) = bench.open();
         assert_eq!(again.slot, conn.slot);
         assert_ne!(again.generation, conn.generation);

@@ -1,0 +1,435 @@
+//! What clients were promised, and whether the broker keeps it.
+//!
+//! Every batch that any client sends has a number of its own inside its records, so that whatever is fetched can be
+//! told apart. A batch is *placed* once its offset is known: by its acknowledgement, or because a consumer was shown
+//! it. From then on it must stand there, alone and byte for byte, through every crash, until retention or a client
+//! removes it from the front. A batch that turns up at two offsets, or at an offset beyond the high watermark, or after
+//! it was refused, is a broken promise as much as one that is missing.
+
+use std::collections::BTreeMap;
+
+use corelane_wire::error_code::ErrorCode;
+
+use crate::batch::{Batch, as_stored, decode};
+use crate::hash::StateHash;
+
+/// Bytes in front of a record's value that say which batch and which record of it this is.
+pub const VALUE_PREFIX_BYTES: usize = 12;
+
+/// A partition as the simulation names it: number of the topic, number of the partition.
+pub type Place = (usize, i32);
+
+/// A batch's number, unique in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchNo(pub usize);
+
+/// What is known of a batch's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not answered, or answered in a way that leaves it open.
+    Open,
+    /// Acknowledged.
+    Acked,
+    /// Refused for good: it must never be seen.
+    Refused,
+}
+
+/// A batch that was sent.
+#[derive(Debug)]
+pub struct SentBatch {
+    /// Where to.
+    pub place: Place,
+    /// As it left the client.
+    pub bytes: Vec<u8>,
+    /// How many records.
+    pub count: i64,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Its offset, once known.
+    pub base_offset: Option<i64>,
+}
+
+/// What a partition has shown. Invariants: placed batches do not overlap; `log_start <= high_watermark`.
+#[derive(Debug, Default)]
+pub struct PartitionRecord {
+    placed: BTreeMap<i64, BatchNo>,
+    /// The largest seen; a later request must be told at least this.
+    high_watermark: i64,
+    /// The largest seen in this life of the broker.
+    log_start: i64,
+    /// The largest offset that a client has asked to delete up to.
+    deleted_before: i64,
+    /// Whether retention may move the start by itself.
+    pub retained: bool,
+    /// Whether promises are void: its durability setting does not survive what has happened.
+    pub void: bool,
+}
+
+/// Everything all clients know together.
+#[derive(Debug, Default)]
+pub struct Checker {
+    sent: Vec<SentBatch>,
+    partitions: BTreeMap<Place, PartitionRecord>,
+    /// Records compared.
+    pub compared: u64,
+    /// Batches acknowledged.
+    pub acked: u64,
+}
+
+/// What a fetch brought from one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where a consumer goes on.
+    pub next_offset: i64,
+    /// Batches seen.
+    pub batches: u64,
+}
+
+impl PartitionRecord {
+    /// Whether the log may by now start behind `offset`.
+    #[must_use]
+    pub fn may_start_beyond(&self, offset: i64) -> bool {
+        self.retained || self.void || self.deleted_before > offset
+    }
+}
+
+impl Checker {
+    /// A partition that clients may use.
+    pub fn add_partition(&mut self, place: Place, retained: bool) {
+        self.partitions.insert(place, PartitionRecord { retained, ..PartitionRecord::default() });
+    }
+
+    /// A partition's record.
+    #[must_use]
+    pub fn partition(&self, place: Place) -> &PartitionRecord {
+        &self.partitions[&place]
+    }
+
+    /// The number that the next batch will have: it goes into its records before they are sent.
+    #[must_use]
+    pub fn next_no(&self) -> BatchNo {
+        BatchNo(self.sent.len())
+    }
+
+    /// A batch is about to be sent.
+    pub fn on_sent(&mut self, place: Place, bytes: Vec<u8>, count: i64) -> BatchNo {
+        let no = self.next_no();
+        self.sent.push(SentBatch { place, bytes, count, verdict: Verdict::Open, base_offset: None });
+        no
+    }
+
+    /// A batch that was sent.
+    #[must_use]
+    pub fn batch(&self, no: BatchNo) -> &SentBatch {
+        &self.sent[no.0]
+    }
+
+    /// An acknowledgement that carries an offset.
+    pub fn on_acked(&mut self, no: BatchNo, base_offset: i64) {
+        let place = self.sent[no.0].place;
+        if self.partitions[&place].void {
+            self.sent[no.0].verdict = Verdict::Acked;
+            return;
+        }
+        assert!(base_offset >= 0, "{place:?}: {no:?} acknowledged at {base_offset}");
+        self.place(no, base_offset);
+        let batch = &mut self.sent[no.0];
+        assert_ne!(batch.verdict, Verdict::Refused, "{no:?} was refused");
+        batch.verdict = Verdict::Acked;
+        self.acked += 1;
+        let end = base_offset + batch.count;
+        let record = self.partitions.get_mut(&place).expect("batches go to known partitions");
+        record.high_watermark = record.high_watermark.max(end);
+    }
+
+    /// An answer that says for certain that the batch is not in the log.
+    pub fn on_refused(&mut self, no: BatchNo) {
+        let batch = &mut self.sent[no.0];
+        assert_eq!(batch.base_offset, None, "{no:?} is in the log, but refused");
+        batch.verdict = Verdict::Refused;
+    }
+
+    /// Whether this answer to a produce request says for certain that nothing was appended.
+    #[must_use]
+    pub fn is_refusal(error: ErrorCode) -> bool {
+        matches!(
+            error,
+            ErrorCode::MessageTooLarge
+                | ErrorCode::RecordListTooLarge
+                | ErrorCode::InvalidRecord
+                | ErrorCode::InvalidTimestamp
+                | ErrorCode::InvalidRequiredAcks
+        )
+    }
+
+    /// What a request sent now must at least be told: high watermark and log start.
+    #[must_use]
+    pub fn floor(&self, place: Place) -> (i64, i64) {
+        let record = &self.partitions[&place];
+        (record.high_watermark, record.log_start)
+    }
+
+    /// A client asks to delete everything before an offset.
+    pub fn on_delete_asked(&mut self, place: Place, before: i64) {
+        let record = self.partitions.get_mut(&place).expect("a known partition");
+        record.deleted_before = record.deleted_before.max(before);
+    }
+
+    /// The broker tells a partition's bounds in answer to a request sent when `floor` held. -1 tells nothing.
+    pub fn on_bounds(&mut self, place: Place, floor: (i64, i64), high_watermark: i64, log_start: i64) {
+        let record = self.partitions.get_mut(&place).expect("a known partition");
+        if record.void {
+            return;
+        }
+        if high_watermark >= 0 {
+            assert!(
+                high_watermark >= floor.0,
+                "{place:?}: high watermark {high_watermark} after {}",
+                floor.0
+            );
+            record.high_watermark = record.high_watermark.max(high_watermark);
+        }
+        if log_start >= 0 {
+            assert!(log_start >= floor.1, "{place:?}: log start {log_start} after {}", floor.1);
+            let allowed = record.retained || log_start <= record.deleted_before;
+            assert!(
+                allowed,
+                "{place:?}: log start {log_start}, deleted is only up to {}",
+                record.deleted_before
+            );
+            record.log_start = record.log_start.max(log_start);
+            assert!(
+                high_watermark < 0 || log_start <= high_watermark,
+                "{place:?}: {log_start} > {high_watermark}"
+            );
+        }
+    }
+
+    /// The broker died. `power_lost` voids what was not promised to survive it. A log start raised since the last
+    /// checkpoint may be forgotten.
+    pub fn on_crash(&mut self, voided: impl Fn(Place) -> bool) {
+        for (place, record) in &mut self.partitions {
+            record.log_start = 0;
+            record.void |= voided(*place);
+        }
+    }
+
+    /// Bytes fetched from `asked` on; whole batches, the last may be cut short. Panics: if any is not what was sent,
+    /// stands elsewhere than before, or lies beyond the high watermark told with it.
+    pub fn on_fetched(&mut self, place: Place, asked: i64, high_watermark: i64, bytes: &[u8]) -> Fetched {
+        let mut fetched = Fetched { next_offset: asked, batches: 0 };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let batch = match decode(rest) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(_) if self.partitions[&place].void => return fetched,
+                Err(error) => panic!("{place:?}: fetched from {asked}: {error}"),
+            };
+            let (this, behind) = rest.split_at(batch.size_bytes);
+            if fetched.batches == 0 {
+                assert!(
+                    batch.base_offset <= asked,
+                    "{place:?}: asked for {asked}, got {}",
+                    batch.base_offset
+                );
+                assert!(
+                    batch.last_offset >= asked,
+                    "{place:?}: asked for {asked}, got up to {}",
+                    batch.last_offset
+                );
+            } else {
+                assert_eq!(batch.base_offset, fetched.next_offset, "{place:?}: offsets are dense");
+            }
+            assert!(batch.last_offset < high_watermark, "{place:?}: {} is unflushed", batch.last_offset);
+            self.on_shown(place, &batch, this);
+            fetched = Fetched { next_offset: batch.last_offset + 1, batches: fetched.batches + 1 };
+            rest = behind;
+        }
+        fetched
+    }
+
+    /// After everything: the whole log, read in one go from its start. Panics: if an acknowledged batch is missing.
+    pub fn check_complete(&self, place: Place, log_start: i64, high_watermark: i64) {
+        let record = &self.partitions[&place];
+        if record.void {
+            return;
+        }
+        for (base, no) in &record.placed {
+            let batch = &self.sent[no.0];
+            assert_eq!(batch.base_offset, Some(*base));
+            assert!(
+                *base + batch.count <= high_watermark,
+                "{place:?}: {no:?} at {base} is beyond {high_watermark}"
+            );
+        }
+        let mut covered = record.placed.range(..=log_start).next_back().map_or(log_start, |(base, _)| *base);
+        for (base, no) in record.placed.range(covered..) {
+            assert_eq!(*base, covered, "{place:?}: a hole before {no:?}");
+            covered = base + self.sent[no.0].count;
+        }
+        assert!(covered >= high_watermark, "{place:?}: nobody knows what is in {covered}..{high_watermark}");
+    }
+
+    /// The first record at or after a time in a whole log read from `log_start`: offset and time. Stored batches'
+    /// times are given by `times`.
+    #[must_use]
+    pub fn records_of(&self, place: Place, log_start: i64) -> Vec<(i64, i64)> {
+        let mut records = Vec::new();
+        for (base, no) in &self.partitions[&place].placed {
+            let batch = decode(&self.sent[no.0].bytes).expect("we built it").expect("whole");
+            let offsets = *base..;
+            records.extend(offsets.zip(batch.records.iter().map(|record| record.timestamp_ms)));
+        }
+        records.retain(|(offset, _)| *offset >= log_start);
+        records
+    }
+
+    /// Folds in what is known.
+    pub fn hash_into(&self, hash: &mut StateHash) {
+        for (place, record) in &self.partitions {
+            hash.word(place.0 as u64);
+            hash.word(place.1 as u64);
+            hash.word(record.high_watermark as u64);
+            for (base, no) in &record.placed {
+                hash.word(*base as u64);
+                hash.word(no.0 as u64);
+            }
+        }
+    }
+
+    /// A batch was shown to a consumer.
+    fn on_shown(&mut self, place: Place, batch: &Batch, bytes: &[u8]) {
+        self.compared += batch.records.len() as u64;
+        if self.partitions[&place].void {
+            return;
+        }
+        let no = number_of(batch).unwrap_or_else(|| panic!("{place:?}: a batch nobody sent: {batch:?}"));
+        let sent = self.sent.get(no.0).unwrap_or_else(|| panic!("{place:?}: {no:?} was never sent"));
+        assert_eq!(sent.place, place, "{no:?} turns up elsewhere");
+        assert_ne!(
+            sent.verdict,
+            Verdict::Refused,
+            "{place:?}: {no:?} was refused, but is at {}",
+            batch.base_offset
+        );
+        let time = batch.is_append_time.then_some(batch.max_timestamp_ms);
+        let expected = as_stored(&sent.bytes, batch.base_offset, batch.leader_epoch, time);
+        assert!(expected == bytes, "{place:?}: {no:?} at {} is not as it was sent", batch.base_offset);
+        self.place(no, batch.base_offset);
+    }
+
+    fn place(&mut self, no: BatchNo, base_offset: i64) {
+        let batch = &mut self.sent[no.0];
+        let place = batch.place;
+        if let Some(known) = batch.base_offset {
+            assert_eq!(known, base_offset, "{place:?}: {no:?} is in the log twice, or has moved");
+            return;
+        }
+        batch.base_offset = Some(base_offset);
+        let end = base_offset + batch.count;
+        let record = self.partitions.get_mut(&place).expect("batches go to known partitions");
+        if let Some((before, other)) = record.placed.range(..end).next_back() {
+            let other_end = before + self.sent[other.0].count;
+            assert!(
+                other_end <= base_offset,
+                "{place:?}: {no:?} at {base_offset}..{end} overlaps {other:?} at {before}..{other_end}"
+            );
+        }
+        record.placed.insert(base_offset, no);
+    }
+}
+
+/// The values of a batch's records, which say where they come from.
+#[must_use]
+pub fn value_of(no: BatchNo, index: usize, filler: usize) -> Vec<u8> {
+    let mut value = Vec::with_capacity(VALUE_PREFIX_BYTES + filler);
+    value.extend((no.0 as u64).to_be_bytes());
+    value.extend((index as u32).to_be_bytes());
+    value.resize(VALUE_PREFIX_BYTES + filler, no.0 as u8);
+    value
+}
+
+fn number_of(batch: &Batch) -> Option<BatchNo> {
+    let (number, _) = batch.records.first()?.value.split_first_chunk::<8>()?;
+    Some(BatchNo(usize::try_from(u64::from_be_bytes(*number)).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Producer, Record, encode};
+
+    fn send(checker: &mut Checker, count: usize) -> BatchNo {
+        let no = checker.next_no();
+        let record = |index| Record { timestamp_ms: 5, key: None, value: value_of(no, index, 3) };
+        let records: Vec<Record> = (0..count).map(record).collect();
+        checker.on_sent((0, 0), encode(Producer::NONE, &records), count as i64)
+    }
+
+    fn stored(checker: &Checker, no: BatchNo, base_offset: i64) -> Vec<u8> {
+        as_stored(&checker.batch(no).bytes, base_offset, 4, None)
+    }
+
+    fn broken(act: impl FnOnce(&mut Checker) + std::panic::UnwindSafe) -> bool {
+        let mut checker = Checker::default();
+        checker.add_partition((0, 0), false);
+        std::panic::catch_unwind(move || act(&mut checker)).is_err()
+    }
+
+    #[test]
+    fn promises_kept_pass() {
+        assert!(!broken(|checker| {
+            let (a, b) = (send(checker, 2), send(checker, 3));
+            checker.on_acked(a, 0);
+            let bytes = [stored(checker, a, 0), stored(checker, b, 2)].concat();
+            let fetched = checker.on_fetched((0, 0), 1, 5, &bytes);
+            assert_eq!(fetched, Fetched { next_offset: 5, batches: 2 });
+            checker.check_complete((0, 0), 0, 5);
+        }));
+    }
+
+    #[test]
+    fn each_broken_promise_is_found() {
+        assert!(broken(|c| {
+            let a = send(c, 2);
+            c.on_acked(a, 0);
+            c.check_complete((0, 0), 0, 0);
+        }));
+        assert!(broken(|c| {
+            let (a, b) = (send(c, 2), send(c, 2));
+            c.on_acked(a, 0);
+            c.on_acked(b, 1);
+        }));
+        assert!(broken(|c| {
+            let a = send(c, 1);
+            c.on_acked(a, 0);
+            let bytes = stored(c, a, 1);
+            c.on_fetched((0, 0), 1, 9, &bytes);
+        }));
+        assert!(broken(|c| {
+            let a = send(c, 1);
+            let bytes = stored(c, a, 0);
+            c.on_fetched((0, 0), 0, 0, &bytes);
+        }));
+        assert!(broken(|c| {
+            let a = send(c, 1);
+            c.on_refused(a);
+            let bytes = stored(c, a, 0);
+            c.on_fetched((0, 0), 0, 1, &bytes);
+        }));
+        assert!(broken(|c| {
+            let a = send(c, 1);
+            let mut bytes = stored(c, a, 0);
+            *bytes.last_mut().unwrap() ^= 1;
+            c.on_fetched((0, 0), 0, 1, &bytes);
+        }));
+        assert!(broken(|c| c.on_bounds((0, 0), (7, 0), 6, 0)));
+        assert!(broken(|c| c.on_bounds((0, 0), (0, 0), 9, 3)));
+        assert!(broken(|c| {
+            let (a, b) = (send(c, 1), send(c, 1));
+            let bytes = [stored(c, a, 0), stored(c, b, 2)].concat();
+            c.on_fetched((0, 0), 0, 9, &bytes);
+        }));
+    }
+}

@@ -1,0 +1,279 @@
+//! A simulated consumer: reads a few partitions by offset, over and over, and hands what it is shown to the checker.
+
+use corelane_base::time::Mono;
+use corelane_wire::api::ApiKey;
+use corelane_wire::error_code::ErrorCode;
+use corelane_wire::message::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
+use corelane_wire::primitive::{Reader, Records, Writer};
+
+use crate::batch::decode;
+use crate::check::Place;
+use crate::client::{Actor, Awaited, Cx, Line, any_version, soon};
+use crate::net::LinkId;
+
+/// First fetch version that names topics by id.
+const TOPIC_ID_VERSION: i16 = 13;
+/// First version that knows sessions and tells a general error.
+const SESSION_VERSION: i16 = 7;
+
+#[derive(Debug)]
+struct Asked {
+    place: Place,
+    offset: i64,
+    bytes_max: i32,
+    floor: (i64, i64),
+}
+
+#[derive(Debug)]
+struct Ask {
+    parts: Vec<Asked>,
+    wait_ms: i32,
+    bytes_min: i32,
+    bytes_max: i32,
+}
+
+#[derive(Debug)]
+struct PartSize {
+    bytes: usize,
+    bytes_max: usize,
+    is_one_batch: bool,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Consumer {
+    /// Where it reads, and from which offset next.
+    positions: Vec<(Place, i64)>,
+    line: Line<Ask>,
+    pace_ms: u64,
+    wake_at: Mono,
+    /// Bytes of records fetched.
+    pub fetched_bytes: u64,
+    winding_up: bool,
+}
+
+impl Consumer {
+    /// A consumer at the start of its partitions.
+    #[must_use]
+    pub fn new(places: Vec<Place>, pace_ms: u64) -> Consumer {
+        Consumer {
+            positions: places.into_iter().map(|place| (place, 0)).collect(),
+            line: Line::default(),
+            pace_ms,
+            wake_at: Mono(0),
+            fetched_bytes: 0,
+            winding_up: false,
+        }
+    }
+
+    fn fetch(&mut self, cx: &mut Cx<'_>) {
+        let mut version = any_version(cx.rng, ApiKey::Fetch);
+        let mut parts = Vec::new();
+        for (place, position) in &mut self.positions {
+            if cx.rng.one_in(40) {
+                let (high_watermark, log_start) = cx.checker.floor(*place);
+                *position = log_start + cx.rng.below((high_watermark - log_start) as u64 + 1) as i64;
+            }
+            if parts.is_empty() || cx.rng.one_in(2) {
+                let bytes_max = 1 << cx.rng.below(21);
+                parts.push(Asked {
+                    place: *place,
+                    offset: *position,
+                    bytes_max,
+                    floor: cx.checker.floor(*place),
+                });
+            }
+        }
+        if parts.iter().any(|asked| cx.topics[asked.place.0].id.is_none()) {
+            version = version.min(TOPIC_ID_VERSION - 1);
+        }
+        let ask = Ask {
+            parts,
+            wait_ms: cx.rng.below(500) as i32,
+            bytes_min: [0, 1, 1, 10_000][cx.rng.below(4) as usize],
+            bytes_max: 1 << cx.rng.below(23),
+        };
+        let body = encode_fetch(cx, version, &ask);
+        self.line.request(
+            cx,
+            ApiKey::Fetch,
+            version,
+            |w| {
+                body.iter().for_each(|byte| w.i8(*byte as i8));
+                Ok(())
+            },
+            Some(ask),
+        );
+    }
+
+    fn on_fetched(&mut self, cx: &mut Cx<'_>, asked: &Awaited<Ask>, message: &[u8]) {
+        let mut r = Reader::new(message);
+        let response = FetchResponse::decode(&mut r, asked.version).expect("a sound answer");
+        r.finish().expect("nothing behind it");
+        let code = ErrorCode::from_code(response.error_code).expect("a code of the protocol");
+        assert!(code == ErrorCode::None || code.is_retriable(), "fetch: {code:?}");
+        if code != ErrorCode::None {
+            return;
+        }
+        let mut sizes = Vec::new();
+        let mut calm = true;
+        for part in &asked.ask.parts {
+            let info = &cx.topics[part.place.0];
+            let of_topic = response.responses.iter().find(|answer| {
+                if asked.version >= TOPIC_ID_VERSION {
+                    Some(answer.topic_id) == info.id
+                } else {
+                    answer.topic == info.name
+                }
+            });
+            let answer = of_topic
+                .and_then(|topic| {
+                    topic.partitions.iter().find(|answer| answer.partition_index == part.place.1)
+                })
+                .unwrap_or_else(|| panic!("no answer for {part:?} in v{} {response:?}", asked.version));
+            calm &= answer.error_code == 0;
+            sizes.push(self.on_partition(cx, part, answer, asked.version));
+        }
+        check_size(&asked.ask, &sizes);
+        let bytes_total: usize = sizes.iter().map(|size| size.bytes).sum();
+        if calm && bytes_total == 0 && asked.ask.bytes_min > 0 {
+            let waited_ms = cx.now.mono.since(asked.at).as_millis() as i32;
+            assert!(waited_ms >= asked.ask.wait_ms, "an empty answer after {waited_ms} ms: {:?}", asked.ask);
+        }
+        self.fetched_bytes += bytes_total as u64;
+    }
+
+    /// One partition's answer; how many bytes of records it had.
+    fn on_partition(
+        &mut self,
+        cx: &mut Cx<'_>,
+        part: &Asked,
+        answer: &PartitionData<'_>,
+        version: i16,
+    ) -> PartSize {
+        let error = ErrorCode::from_code(answer.error_code).expect("a code of the protocol");
+        let place = part.place;
+        let records = match answer.records {
+            Some(Records::Borrowed(bytes)) => bytes,
+            _ => &[],
+        };
+        let position = self.positions.iter_mut().find(|(at, _)| *at == place).expect("one of its own");
+        match error {
+            ErrorCode::None => {
+                let log_start = if version >= 5 { answer.log_start_offset } else { -1 };
+                cx.checker.on_bounds(place, part.floor, answer.high_watermark, log_start);
+                let fetched = cx.checker.on_fetched(place, part.offset, answer.high_watermark, records);
+                if position.1 == part.offset {
+                    position.1 = fetched.next_offset;
+                }
+            }
+            ErrorCode::OffsetOutOfRange => {
+                let (high_watermark, _) = part.floor;
+                let (_, log_start_now) = cx.checker.floor(place);
+                let record = cx.checker.partition(place);
+                let inside = part.offset >= log_start_now && part.offset <= high_watermark;
+                let may_have_moved = record.may_start_beyond(part.offset);
+                assert!(!inside || may_have_moved, "{place:?}: {part:?} is out of range");
+                position.1 = if part.offset < log_start_now { log_start_now } else { high_watermark };
+            }
+            other => assert!(other.is_retriable(), "{place:?}: fetch answered with {other:?}"),
+        }
+        PartSize {
+            bytes: records.len(),
+            bytes_max: part.bytes_max as usize,
+            is_one_batch: matches!(decode(records), Ok(Some(batch)) if batch.size_bytes == records.len()),
+        }
+    }
+}
+
+/// Limits hold, but for one batch that comes whole so that the consumer gets on.
+fn check_size(ask: &Ask, parts: &[PartSize]) {
+    let with_data = parts.iter().filter(|part| part.bytes > 0).count();
+    let total: usize = parts.iter().map(|part| part.bytes).sum();
+    let alone = with_data == 1 && parts.iter().any(|part| part.is_one_batch);
+    assert!(alone || total <= ask.bytes_max as usize, "{total} bytes: {parts:?} for {ask:?}");
+    let over: Vec<&PartSize> = parts.iter().filter(|part| part.bytes > part.bytes_max).collect();
+    assert!(over.len() <= 1, "{parts:?} for {ask:?}");
+    assert!(over.iter().all(|part| part.is_one_batch), "{parts:?} for {ask:?}");
+}
+
+fn encode_fetch(cx: &Cx<'_>, version: i16, ask: &Ask) -> Vec<u8> {
+    let mut topics: Vec<FetchTopic<'_>> = Vec::new();
+    for part in &ask.parts {
+        let (topic, partition) = part.place;
+        let partition = FetchPartition {
+            partition,
+            fetch_offset: part.offset,
+            partition_max_bytes: part.bytes_max,
+            ..FetchPartition::default()
+        };
+        let info = &cx.topics[topic];
+        match topics.iter_mut().find(|topic| topic.topic == info.name) {
+            Some(found) => found.partitions.push(partition),
+            None => topics.push(FetchTopic {
+                topic: &info.name,
+                topic_id: info.id.unwrap_or_default(),
+                partitions: vec![partition],
+            }),
+        }
+    }
+    let request = FetchRequest {
+        max_wait_ms: ask.wait_ms,
+        min_bytes: ask.bytes_min,
+        max_bytes: ask.bytes_max,
+        session_id: 0,
+        session_epoch: if version >= SESSION_VERSION { -1 } else { FetchRequest::default().session_epoch },
+        topics,
+        ..FetchRequest::default()
+    };
+    let mut w = Writer::new();
+    request.encode(&mut w, version).unwrap_or_else(|error| panic!("fetch v{version}: {error}"));
+    w.into_parts().expect("small").0.to_vec()
+}
+
+impl Actor for Consumer {
+    fn link(&self) -> Option<LinkId> {
+        self.line.link()
+    }
+
+    fn wake_at(&self) -> Mono {
+        self.wake_at
+    }
+
+    fn wake(&mut self, cx: &mut Cx<'_>) {
+        self.wake_at = soon(cx.rng, cx.now, self.pace_ms);
+        self.line.check_patience(cx.now);
+        if self.positions.iter().any(|(place, _)| !cx.topics[place.0].created) || !self.line.connect(cx) {
+            self.wake_at = soon(cx.rng, cx.now, 100);
+            return;
+        }
+        if self.line.misbehave(cx) {
+            self.on_gone(cx);
+            return;
+        }
+        let window = 1 + usize::from(cx.rng.one_in(4));
+        if self.line.awaited_count() < window && !self.winding_up {
+            self.fetch(cx);
+        }
+    }
+
+    fn on_bytes(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
+        self.line.on_bytes(bytes);
+        while let Some((asked, message)) = self.line.answer() {
+            self.on_fetched(cx, &asked, &message);
+        }
+    }
+
+    fn on_gone(&mut self, cx: &mut Cx<'_>) {
+        self.line.on_gone();
+        self.wake_at = soon(cx.rng, cx.now, 200);
+    }
+
+    fn is_settled(&self) -> bool {
+        self.line.awaited_count() == 0
+    }
+
+    fn wind_up(&mut self) {
+        self.winding_up = true;
+    }
+}

@@ -1,0 +1,102 @@
+//! Runs many seeds by hand: `cargo run --release -p corelane-sim --bin corelane-sim -- --seeds 10000 [--start N]
+//! [--only log|broker] [--trace]`. Stops at the first failure and prints the seed and the command that repeats it.
+//!
+//! The only part of the simulator that reads arguments, the clock (for progress) and entropy (for a start).
+#![forbid(unsafe_code)]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use corelane_sim::log_world;
+use corelane_sim::trace::Trace;
+
+/// For the panic hook: what is running.
+static SEED: AtomicU64 = AtomicU64::new(0);
+static LOG_ONLY: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug)]
+struct Args {
+    seeds: u64,
+    start: u64,
+    trace: bool,
+    log: bool,
+    broker: bool,
+}
+
+fn main() -> ExitCode {
+    let args = match parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(problem) => {
+            eprintln!("{problem}");
+            eprintln!("usage: corelane-sim [--seeds N] [--start N] [--only log|broker] [--trace]");
+            return ExitCode::from(2);
+        }
+    };
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        let seed = SEED.load(Ordering::Relaxed);
+        let only = if LOG_ONLY.load(Ordering::Relaxed) { "log" } else { "broker" };
+        eprintln!("seed {seed} failed; repeat with");
+        eprintln!("  cargo run --release -p corelane-sim -- --only {only} --start {seed} --seeds 1 --trace");
+        std::process::exit(1);
+    }));
+    println!("seeds {} to {}", args.start, args.start.saturating_add(args.seeds - 1));
+    if args.log {
+        run_logs(&args);
+    }
+    ExitCode::SUCCESS
+}
+
+fn run_logs(args: &Args) {
+    LOG_ONLY.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    let mut sum = log_world::LogOutcome::default();
+    for done in 0..args.seeds {
+        let seed = args.start.wrapping_add(done);
+        SEED.store(seed, Ordering::Relaxed);
+        let outcome = log_world::run(seed, trace(args));
+        sum.add(&outcome);
+        progress(done + 1, args.seeds, &began, || format!("{sum:?}"));
+    }
+}
+
+fn trace(args: &Args) -> Trace {
+    if args.trace { Trace::to(|line| println!("{line}")) } else { Trace::default() }
+}
+
+fn progress(done: u64, all: u64, began: &Instant, sum: impl FnOnce() -> String) {
+    if done == all || done.is_multiple_of(500) {
+        println!("{done}/{all} in {:.1} s: {}", began.elapsed().as_secs_f64(), sum());
+        let _ = std::io::stdout().flush();
+    }
+}
+
+fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
+    let entropy = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64 % 1_000_000_007);
+    let mut parsed = Args { seeds: 1000, start: entropy, trace: false, log: true, broker: true };
+    let mut args = args;
+    while let Some(name) = args.next() {
+        if name == "--trace" {
+            parsed.trace = true;
+            continue;
+        }
+        let value = args.next().ok_or(format!("{name} needs a value"))?;
+        match (name.as_str(), value.as_str()) {
+            ("--seeds", number) => {
+                parsed.seeds = number.parse().map_err(|error| format!("--seeds: {error}"))?
+            }
+            ("--start", number) => {
+                parsed.start = number.parse().map_err(|error| format!("--start: {error}"))?
+            }
+            ("--only", "log") => parsed.broker = false,
+            ("--only", "broker") => parsed.log = false,
+            _ => return Err(format!("unknown argument {name} {value}")),
+        }
+    }
+    if parsed.seeds == 0 { Err("--seeds must be at least 1".to_owned()) } else { Ok(parsed) }
+}
