@@ -9,10 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Outcome, Records, State, duplicates};
 use crate::configs::definition::Overrides;
-use crate::configs::layers::ConfigSource;
 use crate::configs::topic::{self, TopicConfig};
 use crate::configs::topic_definitions;
-use crate::describe_configs::{DescribedConfig, describe_topic};
+use crate::describe_configs::{DescribedConfig, describe_defaults, describe_own};
 use crate::error::{ErrorKind, Refusal};
 use crate::record::{MetadataRecord, Partition, REPLICAS_MAX};
 use crate::topic_name;
@@ -73,7 +72,7 @@ pub struct CreatedTopic {
     pub partition_count: i32,
     /// How many replicas each of them has.
     pub replication_factor: i16,
-    /// All its settings, without synonyms.
+    /// All its settings.
     pub configs: Vec<DescribedConfig>,
 }
 
@@ -257,7 +256,7 @@ impl<'a> Creation<'a> {
             partition_count_default: config.partition_count_default,
             replication_factor_default: config.replication_factor_default,
             topic_defaults: config.topic_defaults,
-            described: describe_topic(&state.layers(), &Overrides::new()),
+            described: describe_defaults(&state.layers()),
             rng: Rng::new(seed),
             records: Records::new(state.image),
             new_ids: BTreeSet::new(),
@@ -275,7 +274,7 @@ impl<'a> Creation<'a> {
             topic_id: if validate_only { TopicId::ZERO } else { topic_id },
             partition_count: i32::try_from(partitions.len()).expect("a topic's partitions are far fewer"),
             replication_factor: i16::try_from(partitions[0].replicas.len()).expect("replicas are far fewer"),
-            configs: self.describe(&overrides),
+            configs: self.described.iter().map(|config| describe_own(config, &overrides)).collect(),
         };
         self.records.push(MetadataRecord::TopicCreated {
             topic_id,
@@ -325,19 +324,6 @@ impl<'a> Creation<'a> {
         topic::check_overrides(&self.topic_defaults, &overrides)
             .map_err(|error| invalid(error.to_string()))?;
         Ok(overrides)
-    }
-
-    fn describe(&self, overrides: &Overrides) -> Vec<DescribedConfig> {
-        let own = |config: &DescribedConfig| match overrides.get(config.name) {
-            Some(value) if !config.sensitive => (Some(value.clone()), ConfigSource::Topic),
-            Some(_) => (None, ConfigSource::Topic),
-            None => (config.value.clone(), config.source),
-        };
-        let describe = |config: &DescribedConfig| {
-            let (value, source) = own(config);
-            DescribedConfig { value, source, synonyms: Vec::new(), ..*config }
-        };
-        self.described.iter().map(describe).collect()
     }
 
     fn assigned(&self, topic: &NewTopic) -> Result<Vec<Partition>, Refusal> {

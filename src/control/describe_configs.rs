@@ -4,6 +4,12 @@
 //! As in Kafka a topic key shows the value that holds; a broker key shows what is set under its own name only, so
 //! `log.retention.ms` has no value while `log.retention.hours` has one; a default broker ("") shows what is set
 //! dynamically for all. Unlike Kafka a topic key names all synonyms that are set, also those in other units.
+//!
+//! What holds without a topic's own settings is worked out once for all topics of a request and shared, so that a
+//! tool which describes ten thousand topics at once does not hold up the shard.
+
+use core::mem::size_of;
+use std::sync::Arc;
 
 use corelane_base::id::BrokerId;
 
@@ -11,14 +17,21 @@ use crate::command::State;
 use crate::configs::broker_definitions::BROKER;
 use crate::configs::definition::{ConfigType, Definition, Overrides, Synonym, Update, Value};
 use crate::configs::layers::{Candidate, ConfigSource, Layers};
-use crate::configs::topic_definitions::TOPIC;
+use crate::configs::topic_definitions::{self, TOPIC};
 use crate::error::{ErrorKind, Refusal};
+use crate::image::Topic;
 use crate::topic_name;
 
 /// The type code of a topic as a config resource.
 pub const RESOURCE_TOPIC: i8 = 2;
 /// The type code of a broker, or with an empty name of the default of all brokers.
 pub const RESOURCE_BROKER: i8 = 4;
+
+/// The most settings in one answer: all of ten thousand topics'. Resources beyond that are refused, not cut short.
+pub const DESCRIBED_SETTINGS_MAX: usize = 300_000;
+
+// An answer's settings stay within some 30 MB, whatever is asked for.
+const _: () = assert!(size_of::<DescribedConfig>() <= 104);
 
 /// One resource to describe.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,12 +56,12 @@ pub struct DescribedResource {
 }
 
 /// One setting.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DescribedConfig {
     /// The key.
     pub name: &'static str,
     /// The value that holds; `None` if there is none or it is sensitive.
-    pub value: Option<String>,
+    pub value: Option<Arc<str>>,
     /// Whether only a restart changes it.
     pub read_only: bool,
     /// Whether the value is hidden.
@@ -56,7 +69,7 @@ pub struct DescribedConfig {
     /// The layer that the value is from.
     pub source: ConfigSource,
     /// What is set for it in any layer, strongest first.
-    pub synonyms: Vec<DescribedSynonym>,
+    pub synonyms: Arc<[DescribedSynonym]>,
     /// Its type.
     pub kind: ConfigType,
     /// What it does.
@@ -64,12 +77,12 @@ pub struct DescribedConfig {
 }
 
 /// A value set in one layer, under the key and in the unit it is set in.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DescribedSynonym {
     /// The key.
     pub name: &'static str,
     /// The value; `None` if it is sensitive.
-    pub value: Option<String>,
+    pub value: Option<Arc<str>>,
     /// The layer.
     pub source: ConfigSource,
 }
@@ -77,20 +90,34 @@ pub struct DescribedSynonym {
 /// Describes resources in the order in which they were asked for.
 #[must_use]
 pub fn describe_configs(state: &State<'_>, resources: &[DescribeResource]) -> Vec<DescribedResource> {
+    let mut described = Described::new(state);
+    let mut room = DESCRIBED_SETTINGS_MAX;
     resources
         .iter()
         .map(|resource| DescribedResource {
             resource_type: resource.resource_type,
             name: resource.name.clone(),
-            result: describe(state, resource),
+            result: described.resource(resource, &mut room),
         })
         .collect()
 }
 
-/// All settings of a topic with these overrides, in the order of their keys.
+/// All settings of topics without any of their own, in the order of their keys.
 #[must_use]
-pub fn describe_topic(layers: &Layers<'_>, overrides: &Overrides) -> Vec<DescribedConfig> {
-    TOPIC.iter().map(|definition| topic_entry(layers, overrides, definition)).collect()
+pub fn describe_defaults(layers: &Layers<'_>) -> Vec<DescribedConfig> {
+    TOPIC.iter().map(|definition| default_topic_entry(layers, definition)).collect()
+}
+
+/// A topic's setting, of which `default` is what holds without the topic's own.
+#[must_use]
+pub fn describe_own(default: &DescribedConfig, overrides: &Overrides) -> DescribedConfig {
+    let Some(text) = overrides.get(default.name) else { return default.clone() };
+    let definition = topic_definitions::find(default.name).expect("a described key is in the registry");
+    let Ok(value) = definition.parse(text) else { return default.clone() };
+    let (value, source) = (shown(definition, &value), ConfigSource::Topic);
+    let own = DescribedSynonym { name: definition.name, value: value.clone(), source };
+    let synonyms = core::iter::once(own).chain(default.synonyms.iter().cloned()).collect();
+    DescribedConfig { value, source, synonyms, ..default.clone() }
 }
 
 /// The broker number that a resource name stands for; `None` for the default of all brokers.
@@ -114,43 +141,70 @@ pub(crate) fn unknown_type(resource_type: i8) -> Refusal {
     Refusal::new(ErrorKind::InvalidRequest, format!("resource type {resource_type} has no settings here"))
 }
 
-fn describe(state: &State<'_>, resource: &DescribeResource) -> Result<Vec<DescribedConfig>, Refusal> {
-    let layers = state.layers();
-    let mut entries = match resource.resource_type {
-        RESOURCE_TOPIC => {
-            topic_name::check(&resource.name).map_err(|text| Refusal::new(ErrorKind::InvalidTopic, text))?;
-            let topic = state.image.topic(&resource.name).ok_or_else(|| {
-                Refusal::new(
-                    ErrorKind::UnknownTopicOrPartition,
-                    format!("no topic is named '{}'", resource.name),
-                )
-            })?;
-            describe_topic(&layers, &topic.overrides)
-        }
-        RESOURCE_BROKER => match broker_of(state, &resource.name)? {
-            Some(_) => BROKER.iter().map(|definition| broker_entry(&layers, definition)).collect(),
-            None => BROKER.iter().filter_map(|definition| default_entry(&layers, definition)).collect(),
-        },
-        other => return Err(unknown_type(other)),
-    };
-    if let Some(keys) = resource.keys.as_ref().filter(|keys| !keys.is_empty()) {
-        entries.retain(|entry| keys.iter().any(|key| key == entry.name));
-    }
-    Ok(entries)
+/// The settings that several resources of a request share, worked out when first needed.
+struct Described<'a> {
+    state: &'a State<'a>,
+    topic: Option<Vec<DescribedConfig>>,
+    broker: Option<Vec<DescribedConfig>>,
+    default_broker: Option<Vec<DescribedConfig>>,
 }
 
-fn topic_entry(
-    layers: &Layers<'_>,
-    overrides: &Overrides,
-    definition: &'static Definition,
-) -> DescribedConfig {
-    let (value, source) = layers.topic_value(overrides, definition);
-    let candidates = layers.candidates(definition.synonyms);
-    let mut synonyms: Vec<_> = candidates.iter().map(|candidate| synonym(definition, candidate)).collect();
-    if source == ConfigSource::Topic {
-        let value = shown(definition, &value);
-        synonyms.insert(0, DescribedSynonym { name: definition.name, value, source });
+impl<'a> Described<'a> {
+    fn new(state: &'a State<'a>) -> Described<'a> {
+        Described { state, topic: None, broker: None, default_broker: None }
     }
+
+    fn resource(
+        &mut self,
+        resource: &DescribeResource,
+        room: &mut usize,
+    ) -> Result<Vec<DescribedConfig>, Refusal> {
+        let layers = self.state.layers();
+        let broker = |definition: &'static Definition| broker_entry(&layers, definition);
+        let default_broker = |definition: &'static Definition| default_broker_entry(&layers, definition);
+        let nothing = Overrides::new();
+        let (all, overrides) = match resource.resource_type {
+            RESOURCE_TOPIC => {
+                let topic = self.topic(&resource.name)?;
+                (self.topic.get_or_insert_with(|| describe_defaults(&layers)), &topic.overrides)
+            }
+            RESOURCE_BROKER => match broker_of(self.state, &resource.name)? {
+                Some(_) => (self.broker.get_or_insert_with(|| BROKER.iter().map(broker).collect()), &nothing),
+                None => {
+                    let made = || BROKER.iter().filter_map(default_broker).collect();
+                    (self.default_broker.get_or_insert_with(made), &nothing)
+                }
+            },
+            other => return Err(unknown_type(other)),
+        };
+        let keys = resource.keys.as_ref().filter(|keys| !keys.is_empty());
+        let wanted =
+            |config: &&DescribedConfig| keys.is_none_or(|keys| keys.iter().any(|key| key == config.name));
+        let count = all.iter().filter(wanted).count();
+        match room.checked_sub(count) {
+            Some(left) => *room = left,
+            None => {
+                let text = format!(
+                    "an answer describes {DESCRIBED_SETTINGS_MAX} settings; ask for the rest by itself"
+                );
+                return Err(Refusal::new(ErrorKind::PolicyViolation, text));
+            }
+        }
+        Ok(all.iter().filter(wanted).map(|config| describe_own(config, overrides)).collect())
+    }
+
+    fn topic(&self, name: &str) -> Result<&'a Topic, Refusal> {
+        topic_name::check(name).map_err(|text| Refusal::new(ErrorKind::InvalidTopic, text))?;
+        let unknown =
+            || Refusal::new(ErrorKind::UnknownTopicOrPartition, format!("no topic is named '{name}'"));
+        self.state.image.topic(name).ok_or_else(unknown)
+    }
+}
+
+fn default_topic_entry(layers: &Layers<'_>, definition: &'static Definition) -> DescribedConfig {
+    let (value, source) = layers.topic_value(&Overrides::new(), definition);
+    let candidates = layers.candidates(definition.synonyms);
+    let synonyms = candidates.iter().map(|candidate| synonym(definition, candidate)).collect();
     entry(definition, Some(value), source, synonyms, false)
 }
 
@@ -170,11 +224,12 @@ fn broker_entry(layers: &Layers<'_>, definition: &'static Definition) -> Describ
     entry(definition, value, source, synonyms, definition.update == Update::ReadOnly)
 }
 
-fn default_entry(layers: &Layers<'_>, definition: &'static Definition) -> Option<DescribedConfig> {
+fn default_broker_entry(layers: &Layers<'_>, definition: &'static Definition) -> Option<DescribedConfig> {
     let text = layers.dynamic_default.get(definition.name)?;
     let value = definition.parse(text).ok()?;
     let source = ConfigSource::DynamicDefaultBroker;
-    let synonyms = vec![DescribedSynonym { name: definition.name, value: shown(definition, &value), source }];
+    let synonyms =
+        [DescribedSynonym { name: definition.name, value: shown(definition, &value), source }].into();
     Some(entry(definition, Some(value), source, synonyms, definition.update == Update::ReadOnly))
 }
 
@@ -182,7 +237,7 @@ fn entry(
     definition: &'static Definition,
     value: Option<Value>,
     source: ConfigSource,
-    synonyms: Vec<DescribedSynonym>,
+    synonyms: Arc<[DescribedSynonym]>,
     read_only: bool,
 ) -> DescribedConfig {
     DescribedConfig {
@@ -202,6 +257,6 @@ fn synonym(definition: &Definition, candidate: &Candidate) -> DescribedSynonym {
     DescribedSynonym { name: candidate.name, value, source: candidate.source }
 }
 
-fn shown(definition: &Definition, value: &Value) -> Option<String> {
-    if definition.is_sensitive() { None } else { Some(value.to_string()) }
+fn shown(definition: &Definition, value: &Value) -> Option<Arc<str>> {
+    if definition.is_sensitive() { None } else { Some(value.to_string().into()) }
 }

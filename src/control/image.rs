@@ -15,7 +15,6 @@ use crate::configs::broker::BrokerConfig;
 use crate::configs::definition::Overrides;
 use crate::configs::layers::Layers;
 use crate::configs::settings::Settings;
-use crate::configs::topic::TopicConfig;
 use crate::record::{BrokerRegistration, ConfigChange, MetadataRecord, Partition};
 use crate::topic_name;
 
@@ -175,15 +174,8 @@ impl ClusterImage {
         }
     }
 
-    /// What holds for `topic` on broker `id`, which was started with `settings`. Looks up every key; whoever holds the
-    /// [`BrokerConfig`] gets the same faster by `topic_defaults.with(&topic.overrides)`.
-    #[must_use]
-    pub fn topic_config(&self, topic: &Topic, id: BrokerId, settings: &Settings) -> TopicConfig {
-        TopicConfig::resolve(&self.layers(id, settings), &topic.overrides)
-    }
-
     /// What holds for broker `id`, which was started with `settings`. Not free: keep the result until a record
-    /// changes the brokers' settings.
+    /// changes the brokers' settings. What holds for a topic is `topic_defaults.with(&topic.overrides)` of it.
     #[must_use]
     pub fn broker_config(&self, id: BrokerId, settings: &Settings) -> BrokerConfig {
         BrokerConfig::resolve(&self.layers(id, settings))

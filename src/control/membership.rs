@@ -1,10 +1,8 @@
 //! The cluster's beginning, and brokers that come and come back.
 
 use crate::command::{Outcome, State};
-use crate::configs::broker::BrokerConfig;
-use crate::configs::listener::Listener;
 use crate::error::{ErrorKind, Refusal};
-use crate::record::{BrokerRegistration, Endpoint, MetadataRecord, TEXT_BYTES_MAX};
+use crate::record::{BrokerRegistration, MetadataRecord, TEXT_BYTES_MAX};
 
 /// Makes a cluster of empty metadata, or checks that this is the cluster it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,22 +18,6 @@ pub struct StartBroker {
     pub registration: BrokerRegistration,
     /// Whether its last run ended without a clean stop. Then each partition it leads begins a new leader epoch.
     pub unclean: bool,
-}
-
-/// How a broker registers that listens on `bound`, whose ports are the real ones. Told are the addresses of
-/// `advertised.listeners`; without them those of `bound`, with `host` where they listen on every interface.
-#[must_use]
-pub fn registration(config: &BrokerConfig, bound: &[Listener], host: &str) -> BrokerRegistration {
-    let endpoint = |listener: &Listener| {
-        let every = matches!(listener.host.as_str(), "" | "0.0.0.0" | "::");
-        let host = if every { host.to_owned() } else { listener.host.clone() };
-        Endpoint { listener: listener.name.clone(), host, port: listener.port }
-    };
-    BrokerRegistration {
-        id: config.node_id,
-        endpoints: config.advertised_listeners.as_deref().unwrap_or(bound).iter().map(endpoint).collect(),
-        rack: config.rack.clone(),
-    }
 }
 
 /// Gives the cluster its id. Nothing changes if it has this one already.

@@ -81,14 +81,6 @@ pub struct BrokerRegistration {
     pub rack: Option<String>,
 }
 
-impl BrokerRegistration {
-    /// The address to tell a client that came in by `listener`: the one of that name, else the first.
-    #[must_use]
-    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.listener == listener).or(self.endpoints.first())
-    }
-}
-
 /// A config key with its new value; `None` takes the key away.
 pub type ConfigChange = (String, Option<String>);
 

@@ -231,7 +231,7 @@ impl Shard {
     fn resolve_topic_config(&mut self, id: TopicId) {
         // A later record of the same publication may have deleted it.
         if let Some(topic) = self.image.topic_by_id(id) {
-            let config = self.image.topic_config(topic, self.broker_id, &self.settings.config);
+            let config = self.config.topic_defaults.with(&topic.overrides);
             self.topic_configs.insert(id, config);
         }
     }

@@ -6,9 +6,10 @@ use crate::configs::broker_definitions::BROKER;
 use crate::configs::topic_definitions::TOPIC;
 use crate::controller::{Command, Controller};
 use crate::describe_configs::{
-    DescribeResource, DescribedConfig, DescribedResource, RESOURCE_BROKER, RESOURCE_TOPIC, describe_configs,
+    DESCRIBED_SETTINGS_MAX, DescribeResource, DescribedConfig, DescribedResource, RESOURCE_BROKER,
+    RESOURCE_TOPIC, describe_configs,
 };
-use crate::error::ErrorKind::{self, InvalidRequest, InvalidTopic, UnknownTopicOrPartition};
+use crate::error::ErrorKind::{self, InvalidRequest, InvalidTopic, PolicyViolation, UnknownTopicOrPartition};
 
 fn set(controller: &mut Controller, name: &str, key: &str, value: &str) {
     let changes = vec![KeyChange { key: key.into(), operation: OPERATION_SET, value: Some(value.into()) }];
@@ -145,6 +146,17 @@ fn resources_that_cannot_be_described() {
     for other in [0, 8, 16, 32, 127, -1] {
         check(other, "t", (InvalidRequest, "has no settings here"));
     }
+}
+
+#[test]
+fn an_answer_has_a_bounded_number_of_settings() {
+    let controller = start();
+    let resource = DescribeResource { resource_type: RESOURCE_TOPIC, name: "t".into(), keys: None };
+    let described = describe_configs(&controller.state(), &vec![resource; 20_000]);
+    let whole = described.iter().filter_map(|one| one.result.as_ref().ok()).map(Vec::len);
+    assert_eq!(whole.clone().count(), DESCRIBED_SETTINGS_MAX / TOPIC.len());
+    assert!(whole.clone().all(|count| count == TOPIC.len()), "what is described is whole");
+    assert_result(&described[19_999].result, Err((PolicyViolation, "300000 settings")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use corelane_base::id::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 
-use crate::checks::{cluster, create, create_one, new_topic, registration, with_configs};
+use crate::checks::{cluster, create, create_one, new_topic, with_configs};
 use crate::create_topics::new_partition;
 use crate::image::ClusterImage;
 use crate::paging::{Cursor, Entry, page};
@@ -194,13 +194,4 @@ fn pages_show_every_partition_once() {
         }
         assert_eq!(seen, 11);
     }
-}
-
-#[test]
-fn addresses_are_told_by_listener() {
-    let mut broker = registration(1);
-    broker.endpoints.push(crate::record::Endpoint { listener: "OUT".into(), host: "o".into(), port: 1 });
-    assert_eq!(broker.endpoint("OUT").map(|endpoint| endpoint.port), Some(1));
-    assert_eq!(broker.endpoint("PLAINTEXT").map(|endpoint| endpoint.port), Some(9092));
-    assert_eq!(broker.endpoint("OTHER").map(|endpoint| endpoint.port), Some(9092));
 }

@@ -6,12 +6,10 @@ use corelane_base::time::Now;
 use crate::checks::{
     assert_result, cluster, create_one, new_topic, registration, run, run_for_records, settings,
 };
-use crate::configs::broker::BrokerConfig;
-use crate::configs::listener::{Listener, parse_listeners};
 use crate::controller::{Answer, Command, Controller};
 use crate::error::ErrorKind::{InconsistentClusterId, PolicyViolation};
 use crate::image::ClusterImage;
-use crate::membership::{self, FormatCluster, StartBroker};
+use crate::membership::{FormatCluster, StartBroker};
 use crate::record::MetadataRecord;
 
 #[test]
@@ -60,31 +58,6 @@ fn a_broker_that_is_back() {
     assert!(topic.partitions.iter().any(|partition| partition.leader_epoch.0 == 2));
     let ids: Vec<i32> = controller.image().brokers().map(|broker| broker.id.0).collect();
     assert_eq!(ids, [1, 2, 9]);
-}
-
-#[test]
-fn addresses_that_are_registered() {
-    #[track_caller]
-    fn check(pairs: &[(&str, &str)], bound: &str, expected: &str) {
-        let config = BrokerConfig::of_settings(&settings(pairs));
-        let bound: Vec<Listener> = parse_listeners(bound).expect("valid");
-        let found: Vec<String> = membership::registration(&config, &bound, "my-host")
-            .endpoints
-            .iter()
-            .map(|endpoint| format!("{}={}:{}", endpoint.listener, endpoint.host, endpoint.port))
-            .collect();
-        assert_eq!(found.join(" "), expected);
-    }
-    check(&[], "PLAINTEXT://127.0.0.1:9092", "PLAINTEXT=127.0.0.1:9092");
-    check(&[], "PLAINTEXT://:40001", "PLAINTEXT=my-host:40001");
-    check(&[], "PLAINTEXT://0.0.0.0:40001", "PLAINTEXT=my-host:40001");
-    check(&[], "PLAINTEXT://[::]:40001", "PLAINTEXT=my-host:40001");
-    let pairs = [
-        ("listeners", "IN://:1,OUT://:2"),
-        ("listener.security.protocol.map", "IN:PLAINTEXT,OUT:PLAINTEXT"),
-        ("advertised.listeners", "OUT://public:3,IN://private:4"),
-    ];
-    check(&pairs, "IN://:1,OUT://:2", "OUT=public:3 IN=private:4");
 }
 
 #[test]

@@ -8,11 +8,14 @@ use crate::alter_configs::{
     AlterConfigs, AlterResource, IncrementalAlterConfigs, IncrementalResource, KeyChange,
 };
 use crate::checks::{cluster, registration, run_for_records};
+use crate::configs::topic::TopicConfig;
 use crate::controller::{Answer, Command, Controller};
 use crate::create_partitions::{CreatePartitions, TopicToGrow};
 use crate::create_topics::{Assignment, AutoCreateTopics, CreateTopics, NewTopic};
 use crate::delete_topics::{DeleteTopics, TopicToDelete};
-use crate::describe_configs::{DescribeResource, RESOURCE_BROKER, RESOURCE_TOPIC, describe_configs};
+use crate::describe_configs::{
+    DescribeResource, DescribedConfig, RESOURCE_BROKER, RESOURCE_TOPIC, describe_configs,
+};
 use crate::image::ClusterImage;
 use crate::membership::StartBroker;
 
@@ -175,8 +178,7 @@ fn check_answer(answer: &Answer, changes: bool, controller: &Controller) {
                     assert_eq!(topic.id, created.topic_id);
                     assert_eq!(topic.partitions.len(), created.partition_count as usize);
                     let described = describe_topic(controller, &result.name);
-                    let told = created.configs.iter().map(|c| (c.name, c.value.clone(), c.source));
-                    assert!(told.eq(described));
+                    assert_eq!(created.configs, described);
                 }
             }
         }
@@ -198,12 +200,9 @@ fn check_answer(answer: &Answer, changes: bool, controller: &Controller) {
     }
 }
 
-type Told = (&'static str, Option<String>, crate::configs::layers::ConfigSource);
-
-fn describe_topic(controller: &Controller, name: &str) -> Vec<Told> {
+fn describe_topic(controller: &Controller, name: &str) -> Vec<DescribedConfig> {
     let resource = DescribeResource { resource_type: RESOURCE_TOPIC, name: name.into(), keys: None };
-    let described = describe_configs(&controller.state(), &[resource]).remove(0).result.expect("it exists");
-    described.into_iter().map(|config| (config.name, config.value, config.source)).collect()
+    describe_configs(&controller.state(), &[resource]).remove(0).result.expect("it exists")
 }
 
 fn storm(seed: u64, steps: usize) -> usize {
@@ -227,7 +226,7 @@ fn storm(seed: u64, steps: usize) -> usize {
             for topic in follower.topics() {
                 let config = controller.state().broker_config();
                 let fast = config.topic_defaults.with(&topic.overrides);
-                assert_eq!(fast, follower.topic_config(topic, BrokerId(1), controller.state().settings));
+                assert_eq!(fast, TopicConfig::resolve(&controller.state().layers(), &topic.overrides));
             }
         }
     }
