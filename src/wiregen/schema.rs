@@ -25,8 +25,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Names of locals in the generated code.
-const RESERVED: [&str; 6] = ["r", "w", "version", "flexible", "tag", "each"];
+/// Names that a field may not have: locals of the generated code, and words of Rust.
+const RESERVED: &[&str] = &[
+    "r", "w", "version", "flexible", "tag", "each", "self", "match", "type", "move", "ref", "use", "where",
+    "in", "loop",
+];
 
 /// A range of versions, inclusive at both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,11 @@ impl Versions {
     pub fn and(self, other: Versions) -> Option<Versions> {
         let both = Versions { first: self.first.max(other.first), last: self.last.min(other.last) };
         (both.first <= both.last).then_some(both)
+    }
+
+    /// The smallest range that holds both.
+    pub fn or(self, other: Versions) -> Versions {
+        Versions { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 
     fn parse(text: &str) -> Option<Versions> {
@@ -169,6 +177,8 @@ pub struct Field {
     pub ignorable: bool,
     /// What it is for.
     pub text: String,
+    /// The line of the definition, from 1.
+    pub line: usize,
 }
 
 /// A struct: the whole message or a part of it.
@@ -178,7 +188,7 @@ pub struct Struct {
     pub name: String,
     /// In the order of the wire; tagged fields anywhere.
     pub fields: Vec<Field>,
-    /// The versions in which it is used.
+    /// The versions in which it is used: from the first of any use to the last of any.
     pub versions: Versions,
     /// `Struct::field` that first uses it; none for a whole message.
     pub used_by: Option<String>,
@@ -266,8 +276,49 @@ pub fn parse(source: &str) -> Result<Api, SchemaError> {
     }
     match parser.lines.get(parser.at) {
         Some(line) => fail(line.number, "expected the end of the file"),
-        None => Ok(parser.api),
+        None => {
+            forgive_responses(&mut parser.api);
+            spread_versions(&mut parser.api)?;
+            Ok(parser.api)
+        }
     }
+}
+
+/// Makes all fields of the response ignorable. A server fills in all it knows and answers in the version it was asked
+/// in: what that version cannot say is dropped there by design, not by mistake.
+fn forgive_responses(api: &mut Api) {
+    let response = format!("{}Response", api.name);
+    for each in api.structs.iter_mut().skip_while(|each| each.name != response) {
+        for field in &mut each.fields {
+            field.ignorable = true;
+        }
+    }
+}
+
+/// Widens the versions of each struct to all its uses, and checks that every field has a version in its struct.
+fn spread_versions(api: &mut Api) -> Result<(), SchemaError> {
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for user in 0..api.structs.len() {
+            let outer = api.structs[user].versions;
+            for field in 0..api.structs[user].fields.len() {
+                let field = &api.structs[user].fields[field];
+                let Some(used) = field.versions.and(outer) else { continue };
+                let Some(name) = field.ty.struct_name().map(str::to_owned) else { continue };
+                let target = api.structs.iter_mut().find(|each| each.name == name);
+                let target = target.expect("the parser has checked all names");
+                changed |= !target.versions.covers(used);
+                target.versions = target.versions.or(used);
+            }
+        }
+    }
+    for each in &api.structs {
+        if let Some(field) = each.fields.iter().find(|field| field.versions.and(each.versions).is_none()) {
+            return fail(field.line, "no version has this field");
+        }
+    }
+    Ok(())
 }
 
 fn parse_head(line: &Line<'_>) -> Result<Api, SchemaError> {
@@ -356,8 +407,7 @@ impl Parser<'_> {
         let known = self.api.structs.iter().find(|each| each.name == name);
         match (known, nested) {
             (Some(_), true) => fail(line.number, format!("{name} is defined twice")),
-            (Some(known), false) if known.versions.covers(used) => Ok(()),
-            (Some(_), false) => fail(line.number, format!("{name} is defined for fewer versions")),
+            (Some(_), false) => Ok(()),
             (None, false) => fail(line.number, format!("{name} is not defined")),
             (None, true) => {
                 let user = format!("{parent}::{}", field.name);
@@ -383,6 +433,7 @@ impl Parser<'_> {
             default: None,
             ignorable: false,
             text: line.text.to_owned(),
+            line: line.number,
         };
         for word in rest {
             apply_word(&mut field, word).or_else(|text| fail(line.number, text))?;
@@ -396,7 +447,7 @@ impl Parser<'_> {
             return fail(line, format!("{} is not a field name", field.name));
         }
         if RESERVED.contains(&field.name.as_str()) {
-            return fail(line, format!("{} is a name that the generated code uses itself", field.name));
+            return fail(line, format!("{} cannot be a name in the generated code", field.name));
         }
         if field.text.is_empty() {
             return fail(line, "no text behind `--`");

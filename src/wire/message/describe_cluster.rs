@@ -137,8 +137,6 @@ impl<'a> DescribeClusterResponse<'a> {
         w.string_or_null("DescribeClusterResponse.error_message", true, true, self.error_message)?;
         if version >= 1 {
             w.i8(self.endpoint_type);
-        } else if self.endpoint_type != 1 {
-            return Err(EncodeError::FieldNotInVersion { field: "DescribeClusterResponse.endpoint_type", version });
         }
         w.string("DescribeClusterResponse.cluster_id", true, self.cluster_id)?;
         w.i32(self.controller_id);
@@ -190,8 +188,6 @@ impl<'a> DescribeClusterBroker<'a> {
         w.string_or_null("DescribeClusterBroker.rack", true, true, self.rack)?;
         if version >= 2 {
             w.bool(self.is_fenced);
-        } else if self.is_fenced {
-            return Err(EncodeError::FieldNotInVersion { field: "DescribeClusterBroker.is_fenced", version });
         }
         w.uvarint(0);
         Ok(())

@@ -428,13 +428,8 @@ impl<'a> FetchResponse<'a> {
         }
         if version >= 7 {
             w.i32(self.session_id);
-        } else if self.session_id != 0 {
-            return Err(EncodeError::FieldNotInVersion { field: "FetchResponse.session_id", version });
         }
         w.array("FetchResponse.responses", flexible, &self.responses, |w, each| each.encode(w, version))?;
-        if version < 16 && !self.node_endpoints.is_empty() {
-            return Err(EncodeError::FieldNotInVersion { field: "FetchResponse.node_endpoints", version });
-        }
         if flexible {
             let node_endpoints = version >= 16 && !self.node_endpoints.is_empty();
             w.uvarint(u32::from(node_endpoints));
@@ -589,19 +584,8 @@ impl<'a> PartitionData<'a> {
         w.array_or_null("PartitionData.aborted_transactions", flexible, true, self.aborted_transactions.as_deref(), |w, each| each.encode(w, version))?;
         if version >= 11 {
             w.i32(self.preferred_read_replica);
-        } else if self.preferred_read_replica != -1 {
-            return Err(EncodeError::FieldNotInVersion { field: "PartitionData.preferred_read_replica", version });
         }
         w.records_or_null("PartitionData.records", flexible, true, self.records)?;
-        if version < 12 && self.diverging_epoch != EpochEndOffset::default() {
-            return Err(EncodeError::FieldNotInVersion { field: "PartitionData.diverging_epoch", version });
-        }
-        if version < 12 && self.current_leader != LeaderIdAndEpoch::default() {
-            return Err(EncodeError::FieldNotInVersion { field: "PartitionData.current_leader", version });
-        }
-        if version < 12 && self.snapshot_id != SnapshotId::default() {
-            return Err(EncodeError::FieldNotInVersion { field: "PartitionData.snapshot_id", version });
-        }
         if flexible {
             let diverging_epoch = self.diverging_epoch != EpochEndOffset::default();
             let current_leader = self.current_leader != LeaderIdAndEpoch::default();

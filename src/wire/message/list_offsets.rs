@@ -304,8 +304,6 @@ impl ListOffsetsPartitionResponse {
         w.i64(self.offset);
         if version >= 4 {
             w.i32(self.leader_epoch);
-        } else if self.leader_epoch != -1 {
-            return Err(EncodeError::FieldNotInVersion { field: "ListOffsetsPartitionResponse.leader_epoch", version });
         }
         if flexible {
             w.uvarint(0);

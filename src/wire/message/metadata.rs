@@ -210,8 +210,6 @@ impl<'a> MetadataResponse<'a> {
         w.array("MetadataResponse.topics", flexible, &self.topics, |w, each| each.encode(w, version))?;
         if (8..=10).contains(&version) {
             w.i32(self.cluster_authorized_operations);
-        } else if self.cluster_authorized_operations != -2_147_483_648 {
-            return Err(EncodeError::FieldNotInVersion { field: "MetadataResponse.cluster_authorized_operations", version });
         }
         if version >= 13 {
             w.i16(self.error_code);
@@ -342,8 +340,6 @@ impl<'a> MetadataResponseTopic<'a> {
         w.array("MetadataResponseTopic.partitions", flexible, &self.partitions, |w, each| each.encode(w, version))?;
         if version >= 8 {
             w.i32(self.topic_authorized_operations);
-        } else if self.topic_authorized_operations != -2_147_483_648 {
-            return Err(EncodeError::FieldNotInVersion { field: "MetadataResponseTopic.topic_authorized_operations", version });
         }
         if flexible {
             w.uvarint(0);

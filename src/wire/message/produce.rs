@@ -193,9 +193,6 @@ impl<'a> ProduceResponse<'a> {
         let flexible = version >= 9;
         w.array("ProduceResponse.responses", flexible, &self.responses, |w, each| each.encode(w, version))?;
         w.i32(self.throttle_time_ms);
-        if version < 10 && !self.node_endpoints.is_empty() {
-            return Err(EncodeError::FieldNotInVersion { field: "ProduceResponse.node_endpoints", version });
-        }
         if flexible {
             let node_endpoints = version >= 10 && !self.node_endpoints.is_empty();
             w.uvarint(u32::from(node_endpoints));
@@ -338,9 +335,6 @@ impl<'a> PartitionProduceResponse<'a> {
         }
         if version >= 8 {
             w.string_or_null("PartitionProduceResponse.error_message", flexible, true, self.error_message)?;
-        }
-        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
-            return Err(EncodeError::FieldNotInVersion { field: "PartitionProduceResponse.current_leader", version });
         }
         if flexible {
             let current_leader = version >= 10 && self.current_leader != LeaderIdAndEpoch::default();
