@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, ShardId, TopicId};
 use corelane_base::time::{Now, WallMs};
 use corelane_log::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken};
-use corelane_log::error::ReadError;
+use corelane_log::error::{AppendError, ReadError};
 use corelane_log::log::{
     AppendOrigin, Log, LogCx, LogRead, LogState, LookupStart, Progress, ReadStart, ReadTicket, TimedOffset,
 };
@@ -21,12 +22,15 @@ use crate::error::{append_error_code, read_error_code};
 use crate::mesh::{
     AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, Query, QueryResult,
 };
-use crate::partition::{AppendWaiter, Partition, Watcher};
+use crate::partition::{AppendWaiter, Deferred, Partition, Watcher};
 use crate::send::SendPart;
 use crate::slots::{SlotId, Slots};
 
 /// The slot of the pool's disk operations; logs have small ones.
 pub const POOL_SLOT: u32 = u32::MAX;
+
+/// Batches of all partitions that wait for their logs, in bytes; beyond it they are refused.
+const DEFERRED_BYTES_MAX: usize = 256 << 20;
 
 /// A fetch that waits for records: at most one per pending fetch and owner.
 #[derive(Debug)]
@@ -62,6 +66,16 @@ enum ReadFor {
     Query { ask: SlotId, index: u32, end: Offset },
 }
 
+/// What came of an attempt to append.
+enum Appending {
+    /// Refused, or durable already.
+    Done(AppendResult),
+    /// In memory; the answer comes with durability.
+    Waits,
+    /// The log has too much before the disk.
+    Busy,
+}
+
 /// Topic ids are random, and a fixed hasher keeps runs of the simulator alike.
 type TopicMap = HashMap<TopicId, Vec<u32>, foldhash::fast::FixedState>;
 
@@ -81,6 +95,8 @@ pub struct Owner {
     dirty: Vec<u32>,
     opening: u32,
     doomed: Vec<u32>,
+    deferred_bytes: usize,
+    sealed: bool,
     watches: Slots<Watch>,
     watch_of: BTreeMap<(ShardId, SlotId), SlotId>,
     fetches: Slots<FetchAsk>,
@@ -114,6 +130,8 @@ impl Owner {
             dirty: Vec::new(),
             opening: 0,
             doomed: Vec::new(),
+            deferred_bytes: 0,
+            sealed: false,
             watches: Slots::default(),
             watch_of: BTreeMap::new(),
             fetches: Slots::default(),
@@ -255,13 +273,73 @@ impl Owner {
             return refused(ErrorCode::KafkaStorageError);
         }
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
+        if !partition.deferred.is_empty() {
+            return self.defer(slot, Deferred { origin, ask, index, batch: Bytes::copy_from_slice(batch) });
+        }
+        let appended = self.append_now(slot, origin, ask, index, batch, now, disk);
+        match appended {
+            Appending::Done(result) => Some(result),
+            Appending::Waits => None,
+            Appending::Busy => {
+                self.defer(slot, Deferred { origin, ask, index, batch: Bytes::copy_from_slice(batch) })
+            }
+        }
+    }
+
+    /// Keeps a batch until its log takes it.
+    fn defer(&mut self, slot: u32, deferred: Deferred) -> Option<AppendResult> {
+        if self.deferred_bytes + deferred.batch.len() > DEFERRED_BYTES_MAX || self.sealed {
+            return Some(failed_append(deferred.index, ErrorCode::RequestTimedOut, Offset(-1)));
+        }
+        self.deferred_bytes += deferred.batch.len();
+        self.partition(slot).deferred.push_back(deferred);
+        None
+    }
+
+    /// Appends what was deferred, as far as the log takes it.
+    fn retry_deferred(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
+        while let Some(deferred) = self.partition(slot).deferred.pop_front() {
+            let Deferred { origin, ask, index, ref batch } = deferred;
+            match self.append_now(slot, origin, ask, index, batch, now, disk) {
+                Appending::Busy => {
+                    self.partition(slot).deferred.push_front(deferred);
+                    return;
+                }
+                Appending::Done(result) => push_appended(&mut self.out, origin, ask.pending, result),
+                Appending::Waits => {}
+            }
+            self.deferred_bytes -= deferred.batch.len();
+        }
+    }
+
+    fn fail_deferred(&mut self, slot: u32, error: ErrorCode) {
+        for deferred in core::mem::take(&mut self.partition(slot).deferred) {
+            self.deferred_bytes -= deferred.batch.len();
+            let result = failed_append(deferred.index, error, Offset(-1));
+            push_appended(&mut self.out, deferred.origin, deferred.ask.pending, result);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn append_now(
+        &mut self,
+        slot: u32,
+        origin: ShardId,
+        ask: AppendAsk,
+        index: u32,
+        batch: &[u8],
+        now: Now,
+        disk: &mut DiskQueue,
+    ) -> Appending {
+        let partition = self.partitions[slot as usize].as_mut().expect("the caller's");
         let epoch = partition.leader_epoch;
         let client = AppendOrigin::Client { zstd_allowed: ask.zstd_allowed };
         let appended = match partition.log.append(batch, epoch, client, cx!(self, now, disk)) {
             Ok(appended) => appended,
+            Err(AppendError::Busy) if !self.sealed => return Appending::Busy,
             Err(error) => {
                 let start = partition.log.log_start_offset();
-                return Some(failed_append(index, append_error_code(&error), start));
+                return Appending::Done(failed_append(index, append_error_code(&error), start));
             }
         };
         if !partition.dirty {
@@ -276,7 +354,7 @@ impl Owner {
             log_start_offset: partition.log.log_start_offset(),
         };
         if appended.last_offset < partition.high_watermark() {
-            return Some(result);
+            return Appending::Done(result);
         }
         partition.wait(AppendWaiter {
             last_offset: appended.last_offset,
@@ -284,7 +362,7 @@ impl Owner {
             pending: ask.pending,
             result,
         });
-        None
+        Appending::Waits
     }
 
     /// Ends the turn of every log that was written to.
@@ -294,6 +372,9 @@ impl Owner {
             partition.dirty = false;
             if partition.log.end_turn(cx!(self, now, disk)) {
                 self.on_flushed(slot, now, disk);
+            }
+            if !self.partition(slot).deferred.is_empty() {
+                self.retry_deferred(slot, now, disk);
             }
         }
     }
@@ -364,6 +445,7 @@ impl Owner {
     }
 
     fn fail_waiters(&mut self, slot: u32, error: ErrorCode) {
+        self.fail_deferred(slot, error);
         for waiter in self.partition(slot).take_waiters() {
             let result = failed_append(waiter.result.index, error, Offset(-1));
             push_appended(&mut self.out, waiter.origin, waiter.pending, result);
@@ -771,6 +853,12 @@ impl Owner {
 
     /// Begins the end: no further append; wait for `is_idle`.
     pub fn seal(&mut self, now: Now, disk: &mut DiskQueue) {
+        self.sealed = true;
+        for slot in 0..self.partitions.len() as u32 {
+            if self.partitions[slot as usize].is_some() {
+                self.fail_deferred(slot, ErrorCode::NotLeaderOrFollower);
+            }
+        }
         for partition in self.partitions.iter_mut().flatten() {
             if partition.is_online() && !partition.deleted {
                 partition.log.seal_for_shutdown(cx!(self, now, disk));

@@ -4,10 +4,11 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, ShardId};
 use corelane_log::log::{Log, LogState};
 
-use crate::mesh::{AppendResult, PartitionKey};
+use crate::mesh::{AppendAsk, AppendResult, PartitionKey};
 use crate::slots::SlotId;
 
 /// Somebody whose batch is in memory but not yet durable.
@@ -21,6 +22,20 @@ pub struct AppendWaiter {
     pub pending: SlotId,
     /// What to say when due.
     pub result: AppendResult,
+}
+
+/// A batch that waits because the log has as much before the disk as it may. Its producer is slowed by the answer that
+/// does not come, not by an error that it would have to repeat.
+#[derive(Debug)]
+pub struct Deferred {
+    /// Who asked.
+    pub origin: ShardId,
+    /// On behalf of what.
+    pub ask: AppendAsk,
+    /// The asker's name for it.
+    pub index: u32,
+    /// The batch.
+    pub batch: Bytes,
 }
 
 /// Somebody who waits for more records: an item of a watch.
@@ -49,6 +64,8 @@ pub struct Partition {
     pub dirty: bool,
     /// The topic is deleted; kept only until the disk lets go.
     pub deleted: bool,
+    /// In order of arrival; appended before anything that arrives later.
+    pub deferred: VecDeque<Deferred>,
     waiters: VecDeque<AppendWaiter>,
     watchers: Vec<Watcher>,
     watchers_swept_len: usize,
@@ -65,6 +82,7 @@ impl Partition {
             leader_epoch,
             dirty: false,
             deleted: false,
+            deferred: VecDeque::new(),
             waiters: VecDeque::new(),
             watchers: Vec::new(),
             watchers_swept_len: 0,

@@ -74,7 +74,10 @@ impl Shard {
         let topics = by_topic(query)
             .map(|(topic, partitions)| ListOffsetsTopicResponse {
                 name: &topic.name,
-                partitions: partitions.iter().map(|answer| partition_response(answer, meta.version)).collect(),
+                partitions: partitions
+                    .iter()
+                    .map(|answer| partition_response(answer, meta.version))
+                    .collect(),
             })
             .collect();
         let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
