@@ -197,7 +197,8 @@ pub enum BatchError {
         /// The field.
         base_sequence: i32,
     },
-    /// A client claims log append time. Kafka code: INVALID_TIMESTAMP.
+    /// A client claims log append time. Kafka code: INVALID_TIMESTAMP. (Where the topic wants create time, Kafka clears
+    /// the bit instead and makes a new CRC; no client sets it.)
     AppendTimeFromClient,
     /// A timestamp too far in the past or the future. Kafka code: INVALID_TIMESTAMP.
     TimestampOutOfRange {

@@ -58,7 +58,8 @@ impl Log {
         let Some(prefix) = self.prefix(position, base_offset, cx) else { return };
         let segment = &self.segments[i];
         // Zeros are being written from `prepared` on: nothing may be written there before they are done.
-        let room = if segment.zeroing.is_some() { segment.prepared - position } else { u64::MAX };
+        let room =
+            if segment.zeroing.is_some() { segment.prepared.saturating_sub(position) } else { u64::MAX };
         let end = self.tail.border(self.written, COMMIT_BYTES_MAX.min(room), segment.end());
         if end - self.written > room {
             return;
@@ -78,7 +79,6 @@ impl Log {
             extends: segment.prepared > prepared_before,
             prepared_before,
             base_offset,
-            max: segment.max_timestamp,
             last_block: write.last_block,
         });
         let sync = self.settings.durability == Durability::Sync;
@@ -139,17 +139,18 @@ impl Log {
             Err(error) => return self.go_offline(OfflineReason::WriteFailed(error), cx),
         }
         assert!(commit.end > self.written, "a commit writes something");
+        if let Some((timestamp, base_offset, at)) = self.tail.largest_timestamp(self.written, commit.end)
+            && let Some(segment) = self.segment_mut(commit.base_offset)
+            && segment.written_max.is_none_or(|known| timestamp > known.timestamp)
+        {
+            let position = (at - segment.start) as u32;
+            segment.written_max = Some(MaxTimestamp { timestamp, base_offset, position });
+        }
         self.written = commit.end;
         self.written_offset = commit.end_offset;
         self.last_block = LastBlock::Known(commit.last_block.unwrap_or_default());
         if self.settings.durability != Durability::Memory {
             self.flushed_offset = self.flushed_offset.max(commit.end_offset);
-        }
-        if let Some(max) = commit.max.filter(|max| max.base_offset < self.flushed_offset) {
-            let larger = |known: MaxTimestamp| max.timestamp > known.timestamp;
-            if self.flushed_max.is_none_or(|(_, known)| larger(known)) {
-                self.flushed_max = Some((commit.base_offset, max));
-            }
         }
         self.on_segments_written(cx);
         self.prepare_ahead(cx);

@@ -28,3 +28,7 @@ mod reading;
 mod lookup;
 mod retention;
 mod recovery;
+#[cfg(test)]
+mod rig_test;
+#[cfg(test)]
+mod log_test;

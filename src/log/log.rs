@@ -23,6 +23,7 @@
 //! offset no checksum covers, in front of old records whose checksum is right, and recovery would take the splice for
 //! a batch.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -36,7 +37,7 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle};
 use crate::epochs::Epochs;
 use crate::error::{AppendError, OfflineReason, ReadError};
-use crate::index::{MaxTimestamp, SegmentIndex};
+use crate::index::SegmentIndex;
 use crate::pool::SegmentPool;
 use crate::producers::{Producers, Verdict};
 use crate::records;
@@ -254,10 +255,17 @@ pub(crate) struct Commit {
     pub prepared_before: u64,
     /// Which segment.
     pub base_offset: Offset,
-    /// That segment's largest timestamp when the commit began.
-    pub max: Option<MaxTimestamp>,
     /// The content of its last block, if that is not full.
     pub last_block: Option<Bytes>,
+}
+
+/// How much a checkpoint knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CheckpointMark {
+    /// The log's `written` when it was taken.
+    pub written: u64,
+    /// The log's `changes` when it was taken.
+    pub changes: u64,
 }
 
 /// What stands before `written` in the block that `written` lies in.
@@ -295,8 +303,6 @@ pub struct Log {
     pub(crate) written: u64,
     /// Offset at `written`.
     pub(crate) written_offset: Offset,
-    /// The largest timestamp below `flushed_offset` that was the log's largest when its commit began: segment and batch.
-    pub(crate) flushed_max: Option<(Offset, MaxTimestamp)>,
     pub(crate) last_block: LastBlock,
     pub(crate) commit: Option<Commit>,
     pub(crate) next: NextSegment,
@@ -310,10 +316,12 @@ pub struct Log {
     pub(crate) reading: Reading,
     /// What the completion being taken in brought about so far.
     pub(crate) progress: Progress,
-    /// `written` at the last `checkpoint_stored`.
-    pub(crate) checkpointed: u64,
-    /// Something else than appended bytes has changed since then.
-    pub(crate) checkpoint_stale: bool,
+    /// Counts what happened, beside appended bytes, that a checkpoint should know.
+    pub(crate) changes: u64,
+    /// What the last checkpoint given out knows.
+    pub(crate) taken: Cell<CheckpointMark>,
+    /// What the last one known to be stored knows.
+    pub(crate) stored: CheckpointMark,
 }
 
 impl Log {
@@ -364,7 +372,6 @@ impl Log {
             flushed_offset: Offset(0),
             written: 0,
             written_offset: Offset(0),
-            flushed_max: None,
             last_block: LastBlock::Known(Bytes::new()),
             commit: None,
             next: NextSegment::None,
@@ -374,8 +381,9 @@ impl Log {
             recovery: None,
             reading: Reading::default(),
             progress: Progress::default(),
-            checkpointed: 0,
-            checkpoint_stale: true,
+            changes: 1,
+            taken: Cell::default(),
+            stored: CheckpointMark::default(),
         }
     }
 
@@ -529,7 +537,9 @@ impl Log {
     fn push(&mut self, batch: &[u8], header: &BatchHeader, stamp_time: Option<WallMs>) -> BatchHeader {
         let stamps_time = self.stamps_time();
         let active = self.segments.back().expect("an online log has a segment");
-        let copy = self.tail.push(batch, header.base_offset(), u64::from(active.size), active.size > 0);
+        let max_timestamp = stamp_time.filter(|_| stamps_time).unwrap_or(header.max_timestamp());
+        let position = u64::from(active.size);
+        let copy = self.tail.push(batch, header.base_offset(), max_timestamp, position, active.size > 0);
         if let Some(now) = stamp_time.filter(|_| stamps_time) {
             batch::stamp_append_time(copy, now);
         }

@@ -11,6 +11,7 @@ use corelane_base::time::WallMs;
 use crate::batch::{self, BatchHeader};
 use crate::disk::{DiskError, DiskOp, DiskOutcome};
 use crate::error::ReadError;
+use crate::index::MaxTimestamp;
 use crate::log::{Job, Log, LogCx, LogState, LookupStart, RECORDS_BYTES_MAX, ReadTicket, TimedOffset};
 use crate::records;
 use crate::segment::IndexState;
@@ -33,14 +34,12 @@ impl Log {
     /// The first record with the largest timestamp below `end`.
     pub fn offset_of_max_timestamp(&mut self, end: Offset, cx: &mut LogCx<'_>) -> LookupStart {
         let end = end.min(self.flushed_offset);
-        let first = self.segments.front().map_or(end, |first| first.base_offset);
-        let mut largest =
-            self.flushed_max.filter(|&(segment, max)| segment >= first && max.base_offset < end);
+        let mut largest: Option<(Offset, MaxTimestamp)> = None;
         for segment in &self.segments {
-            let Some(max) = segment.max_timestamp.filter(|max| max.base_offset < end) else { continue };
-            if largest.is_none_or(|(_, known)| {
-                (max.timestamp, known.base_offset) > (known.timestamp, max.base_offset)
-            }) {
+            // The second, where the first is of a batch that is not flushed yet.
+            let maxima = [segment.max_timestamp, segment.written_max];
+            let Some(max) = maxima.into_iter().flatten().find(|max| max.base_offset < end) else { continue };
+            if largest.is_none_or(|(_, known)| max.timestamp > known.timestamp) {
                 largest = Some((segment.base_offset, max));
             }
         }

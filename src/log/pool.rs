@@ -13,7 +13,11 @@
 //! deleted/<shard>/<n>        a former segment on its way out
 //! ```
 //!
-//! A file is not overwritten while a reader still holds it: a response may be under way from it.
+//! A file is not overwritten while a reader still holds it: a response may be under way from it. Files are taken over
+//! one after the other, in the order in which they are handed over, so that after a crash a log lacks segments at its
+//! front and not between others.
+
+use std::collections::VecDeque;
 
 use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileWatch};
 use crate::settings::{LogNotice, NoticeLevel};
@@ -28,8 +32,6 @@ const ZERO_STEP_BYTES: u64 = 4 << 20;
 /// How far a former segment has come.
 #[derive(Debug)]
 enum Cleaning {
-    /// Being renamed to its `.dirty` name.
-    Renaming(DiskToken),
     /// Readers may still hold it.
     Held,
     /// Being opened.
@@ -38,8 +40,6 @@ enum Cleaning {
     Zeroing { file: FileHandle, done: u64, token: DiskToken },
     /// Being renamed to its final name.
     Naming(DiskToken),
-    /// Being removed, because there are enough.
-    Removing(DiskToken),
     /// A file operation failed: left for the next start.
     Failed,
 }
@@ -50,6 +50,17 @@ struct Dirty {
     len: u64,
     watches: Vec<FileWatch>,
     cleaning: Cleaning,
+}
+
+/// A file that a log has handed over and that still has its name there.
+#[derive(Debug)]
+struct Handover {
+    from: String,
+    number: u64,
+    len: u64,
+    watches: Vec<FileWatch>,
+    /// It becomes a spare; else it is removed.
+    kept: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +78,10 @@ pub struct SegmentPool {
     listing: Option<DiskToken>,
     spares: Vec<Spare>,
     dirty: Vec<Dirty>,
+    /// First come, first renamed.
+    handovers: VecDeque<Handover>,
+    /// The rename of the first of them.
+    renaming: Option<DiskToken>,
     /// Operations whose answer matters to nobody.
     removing: Vec<DiskToken>,
 }
@@ -84,6 +99,8 @@ impl SegmentPool {
             listing,
             spares: Vec::new(),
             dirty: Vec::new(),
+            handovers: VecDeque::new(),
+            renaming: None,
             removing: vec![leftovers],
         }
     }
@@ -105,13 +122,56 @@ impl SegmentPool {
     /// Takes over a former segment's file, `len` bytes long. `watches` are the handles that may still be in use.
     pub fn recycle(&mut self, path: String, len: u64, watches: Vec<FileWatch>, disk: &mut DiskQueue) {
         let number = self.number();
-        if self.listing.is_some() || !self.has_room(len) {
-            self.remove(path, number, len, disk);
+        self.handovers.push_back(Handover { from: path, number, len, watches, kept: false });
+        self.rename_next(disk);
+    }
+
+    fn rename_next(&mut self, disk: &mut DiskQueue) {
+        if self.renaming.is_some() || self.listing.is_some() {
             return;
         }
-        let to = self.dirty_path(number);
-        let token = disk.push(self.slot, DiskOp::Rename { from: path, to });
-        self.dirty.push(Dirty { number, len, watches, cleaning: Cleaning::Renaming(token) });
+        let Some(first) = self.handovers.front() else { return };
+        let (number, kept) = (first.number, self.has_room(first.len));
+        let to = if kept { self.dirty_path(number) } else { format!("deleted/{}/{number}", self.shard) };
+        let op = DiskOp::Rename { from: first.from.clone(), to };
+        self.renaming = Some(disk.push(self.slot, op));
+        if let Some(first) = self.handovers.front_mut() {
+            first.kept = kept;
+        }
+    }
+
+    fn on_renamed(
+        &mut self,
+        result: Result<DiskOutcome, DiskError>,
+        disk: &mut DiskQueue,
+        notices: &mut Vec<LogNotice>,
+    ) {
+        self.renaming = None;
+        let Some(first) = self.handovers.front() else { return };
+        match result {
+            Ok(_) if first.kept => {
+                if let Some(Handover { number, len, watches, .. }) = self.handovers.pop_front() {
+                    self.dirty.push(Dirty { number, len, watches, cleaning: Cleaning::Held });
+                    self.clean_if_free(self.dirty.len() - 1, disk);
+                }
+            }
+            Ok(_) => {
+                let path = format!("deleted/{}/{}", self.shard, first.number);
+                self.removing.push(disk.push(self.slot, DiskOp::Remove { path }));
+                self.handovers.pop_front();
+            }
+            // The whole log was removed meanwhile.
+            Err(DiskError::Missing) => {
+                self.handovers.pop_front();
+            }
+            // `tick` tries again; those behind wait, for the order's sake.
+            Err(error) => {
+                let text = format!("{} could not be moved away: {error}", first.from);
+                notices.push(LogNotice { level: NoticeLevel::Warn, text });
+                return;
+            }
+        }
+        self.rename_next(disk);
     }
 
     /// Takes in a completion.
@@ -129,7 +189,10 @@ impl SegmentPool {
                     self.on_found(&entry.name, entry.len, disk);
                 }
             }
-            return;
+            return self.rename_next(disk);
+        }
+        if self.renaming == Some(token) {
+            return self.on_renamed(result, disk, notices);
         }
         if let Some(i) = self.removing.iter().position(|&waiting| waiting == token) {
             self.removing.swap_remove(i);
@@ -145,12 +208,14 @@ impl SegmentPool {
         for i in 0..self.dirty.len() {
             self.clean_if_free(i, disk);
         }
+        self.rename_next(disk);
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.listing.is_none()
+            && self.renaming.is_none()
             && self.removing.is_empty()
             && self.dirty.iter().all(|dirty| dirty.cleaning.token().is_none())
     }
@@ -178,13 +243,6 @@ impl SegmentPool {
 
     fn dirty_path(&self, number: u64) -> String {
         format!("spare/{}-{number}.dirty", self.shard)
-    }
-
-    /// Renames first, so that the name in the log's directory is gone at once however long the removal takes.
-    fn remove(&mut self, path: String, number: u64, len: u64, disk: &mut DiskQueue) {
-        let to = format!("deleted/{}/{number}", self.shard);
-        let token = disk.push(self.slot, DiskOp::Rename { from: path, to });
-        self.dirty.push(Dirty { number, len, watches: Vec::new(), cleaning: Cleaning::Removing(token) });
     }
 
     fn on_found(&mut self, name: &str, len: u64, disk: &mut DiskQueue) {
@@ -231,10 +289,6 @@ impl SegmentPool {
         let dirty = &mut self.dirty[i];
         let before = std::mem::replace(&mut dirty.cleaning, Cleaning::Failed);
         match (before, result) {
-            (Cleaning::Renaming(_), Ok(_)) => {
-                dirty.cleaning = Cleaning::Held;
-                self.clean_if_free(i, disk);
-            }
             (Cleaning::Opening(_), Ok(DiskOutcome::Opened { file, len })) => {
                 dirty.len = corelane_base::aligned::block_floor(len);
                 dirty.cleaning = next_zeroes(slot, file, 0, dirty.len, disk)
@@ -247,17 +301,6 @@ impl SegmentPool {
             (Cleaning::Naming(_), Ok(_)) => {
                 let dirty = self.dirty.swap_remove(i);
                 self.spares.push(Spare { number: dirty.number, len: dirty.len });
-            }
-            (Cleaning::Removing(_), result) => {
-                let dirty = self.dirty.swap_remove(i);
-                let path = format!("deleted/{}/{}", self.shard, dirty.number);
-                match result {
-                    Ok(_) => self.removing.push(disk.push(slot, DiskOp::Remove { path })),
-                    Err(error) => notices.push(LogNotice {
-                        level: NoticeLevel::Warn,
-                        text: format!("a deleted segment could not be moved to {path}: {error}"),
-                    }),
-                }
             }
             (_, result) => {
                 let text = format!("{dirty_path} could not be made a spare segment: {result:?}");
@@ -272,11 +315,9 @@ impl SegmentPool {
 impl Cleaning {
     fn token(&self) -> Option<DiskToken> {
         match self {
-            Cleaning::Renaming(token)
-            | Cleaning::Opening(token)
-            | Cleaning::Zeroing { token, .. }
-            | Cleaning::Naming(token)
-            | Cleaning::Removing(token) => Some(*token),
+            Cleaning::Opening(token) | Cleaning::Zeroing { token, .. } | Cleaning::Naming(token) => {
+                Some(*token)
+            }
             Cleaning::Held | Cleaning::Failed => None,
         }
     }

@@ -147,7 +147,7 @@ impl Log {
             other => self.next = other,
         }
         self.segments.push_back(segment);
-        self.checkpoint_stale = true;
+        self.changes += 1;
         self.name_next(cx);
         self.prepare_ahead(cx);
     }
@@ -200,9 +200,12 @@ impl Log {
         let Some(active) = self.segments.back() else { return };
         let awaited = active.named_next && matches!(active.file, SegmentFile::Awaited);
         let nearly_full = u64::from(active.size) * 4 >= u64::from(self.settings.segment_bytes) * 3;
+        if !matches!(self.next, NextSegment::None) || !(awaited || nearly_full) {
+            return;
+        }
         let name_free = awaited || self.segments.iter().all(|segment| !segment.named_next);
         let name_taken = self.segments.iter().any(|segment| segment.named_next && segment.handle().is_some());
-        if matches!(self.next, NextSegment::None) && (awaited || nearly_full) && name_free && !name_taken {
+        if name_free && !name_taken {
             self.prepare_next(cx);
         }
     }

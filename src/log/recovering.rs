@@ -7,7 +7,7 @@ use corelane_base::id::Offset;
 use crate::checkpoint::Checkpoint;
 use crate::disk::FileHandle;
 use crate::scan::Scanner;
-use crate::segment::{NEXT_NAME, Segment, log_name};
+use crate::segment::{NEXT_NAME, log_name};
 
 /// A segment's file that was found.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub enum Phase {
     Scanning,
     /// A `next.log` that holds batches gets its name.
     Naming,
+    /// A file that is no segment is being removed.
+    Removing,
     /// What stands behind the last batch is being read.
     Behind(TailCheck),
     /// The block that holds the last batch's end is being read.
@@ -75,6 +77,8 @@ pub struct Recovery {
     pub scanner: Option<Scanner>,
     /// Where the batches of the last segment end.
     pub end_position: u64,
+    /// They end at something that is no batch, not at zeros.
+    pub ends_invalid: bool,
     /// What the operation under way is for.
     pub phase: Phase,
 }
@@ -94,6 +98,7 @@ impl Recovery {
             file_bytes: 0,
             scanner: None,
             end_position: 0,
+            ends_invalid: false,
             phase: Phase::Listing,
         }
     }
@@ -106,11 +111,5 @@ impl Recovery {
         } else {
             format!("{dir}/{}", log_name(self.open_offset))
         }
-    }
-
-    /// Length of the last segment's file.
-    #[must_use]
-    pub fn last_file_bytes(&self, last: &Segment) -> u64 {
-        last.prepared
     }
 }

@@ -32,7 +32,7 @@ use crate::checkpoint::Checkpoint;
 use crate::commit::COMMIT_BYTES_MAX;
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, FileHandle};
 use crate::error::OfflineReason;
-use crate::log::{Job, LastBlock, Log, LogCx, LogState};
+use crate::log::{CheckpointMark, Job, LastBlock, Log, LogCx, LogState};
 use crate::recovering::{Candidate, Phase, Recovery, TailCheck};
 use crate::scan::{Found, READ_BYTES, Scanner};
 use crate::segment::{IndexState, NEXT_NAME, Segment, SegmentFile, log_name, parse_log_name};
@@ -73,8 +73,11 @@ impl Log {
     fn come_online(&mut self) {
         let end = self.segments.back().expect("a log has a segment").end();
         self.tail = Tail::new(end);
+        for segment in &mut self.segments {
+            segment.written_max = segment.max_timestamp;
+        }
         self.written = end;
-        self.checkpointed = end;
+        self.stored = CheckpointMark { written: end, changes: self.changes };
         self.written_offset = self.log_end_offset;
         self.flushed_offset = self.log_end_offset;
         let first = self.segments.front().map_or(self.log_end_offset, |first| first.base_offset);
@@ -114,6 +117,7 @@ impl Log {
                 recovery.named_next = false;
                 self.begin_candidate(cx);
             }
+            (Phase::Removing, Ok(_)) => self.begin_candidate(cx),
             (Phase::Behind(check), Ok(DiskOutcome::Read(bytes))) => self.on_behind(check, &bytes, cx),
             (Phase::LastBlock(check), Ok(DiskOutcome::Read(bytes))) => self.repair_block(check, bytes, cx),
             (Phase::Repairing(check), Ok(_)) => self.repair_rest(check, cx),
@@ -297,8 +301,9 @@ impl Log {
                     );
                 }
                 Found::Zeros | Found::Invalid if extra => return self.on_extra(None, cx),
-                Found::Zeros | Found::Invalid => {
+                end @ (Found::Zeros | Found::Invalid) => {
                     recovery.end_position = scanner.position();
+                    recovery.ends_invalid = matches!(end, Found::Invalid);
                     return self.on_segment_scanned(cx);
                 }
             }
@@ -341,14 +346,14 @@ impl Log {
                 format_args!("{path} does not continue the log and is dropped"),
             );
         }
-        self.start(Job::Ignored, DiskOp::Remove { path }, cx);
-        self.begin_candidate(cx);
+        // Its name may be needed again: nothing goes on before it is gone.
+        self.recover_with(Phase::Removing, DiskOp::Remove { path }, cx);
     }
 
     fn broken_chain(&self) -> OfflineReason {
         let expected = self.log_end_offset;
         match (self.segments.back(), self.recovery.as_ref()) {
-            (Some(last), Some(recovery)) if recovery.end_position < recovery.last_file_bytes(last) => {
+            (Some(last), Some(recovery)) if recovery.ends_invalid => {
                 OfflineReason::Corrupt { path: last.path(&self.dir), position: recovery.end_position }
             }
             _ => OfflineReason::SegmentMissing { expected },
@@ -451,7 +456,7 @@ impl Log {
 
     fn finish_recovery(&mut self, cx: &mut LogCx<'_>) {
         self.come_online();
-        self.checkpoint_stale = true;
+        self.changes += 1;
         self.prepare_ahead(cx);
     }
 }

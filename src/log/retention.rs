@@ -10,7 +10,7 @@ use corelane_base::id::Offset;
 use crate::checkpoint::{Checkpoint, CheckpointSegment};
 use crate::disk::DiskOp;
 use crate::error::ReadError;
-use crate::log::{Job, Log, LogCx, LogState};
+use crate::log::{CheckpointMark, Job, Log, LogCx, LogState};
 use crate::segment::{Segment, SegmentFile, index_name};
 use crate::settings::NoticeLevel;
 
@@ -116,7 +116,7 @@ impl Log {
         }
         self.log_start_offset = start;
         self.epochs.trim_start(start);
-        self.checkpoint_stale = true;
+        self.changes += 1;
         while self.segments.len() > 1
             && self.segments[1].base_offset <= start
             && self.segments[0].end() <= self.written
@@ -162,8 +162,8 @@ impl Log {
                 base_offset: segment.base_offset,
                 size,
                 created: segment.created,
-                first_timestamp: segment.first_timestamp,
-                max_timestamp: segment.max_timestamp.filter(|max| max.base_offset < end_offset),
+                first_timestamp: segment.first_timestamp.filter(|_| size > 0),
+                max_timestamp: segment.written_max,
             });
         }
         if segments.is_empty() {
@@ -190,6 +190,7 @@ impl Log {
             epochs,
             producers,
         };
+        self.taken.set(CheckpointMark { written: self.written, changes: self.changes });
         checkpoint.encode().into()
     }
 
@@ -197,12 +198,12 @@ impl Log {
     #[must_use]
     pub fn checkpoint_due(&self) -> bool {
         let online = self.state == LogState::Online;
-        online && (self.checkpoint_stale || self.written - self.checkpointed >= CHECKPOINT_BYTES)
+        online
+            && (self.changes != self.stored.changes || self.written - self.stored.written >= CHECKPOINT_BYTES)
     }
 
-    /// Tells that a checkpoint was stored whose bytes were taken when `flushed_offset` was no further than now.
+    /// Tells that what `checkpoint` gave last is on stable storage.
     pub fn checkpoint_stored(&mut self) {
-        self.checkpointed = self.written;
-        self.checkpoint_stale = false;
+        self.stored = self.taken.get();
     }
 }

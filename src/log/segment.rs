@@ -77,6 +77,8 @@ pub struct Segment {
     pub first_timestamp: Option<WallMs>,
     /// The batch with the largest timestamp.
     pub max_timestamp: Option<MaxTimestamp>,
+    /// The same of what is in the file.
+    pub written_max: Option<MaxTimestamp>,
     /// When it was begun; stands in for the timestamps when there are none.
     pub created: WallMs,
     /// Its file.
@@ -107,6 +109,7 @@ impl Segment {
             size: 0,
             first_timestamp: None,
             max_timestamp: None,
+            written_max: None,
             created,
             file: SegmentFile::Awaited,
             watches: Vec::new(),

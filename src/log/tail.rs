@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer, is_aligned};
 use corelane_base::id::Offset;
+use corelane_base::time::WallMs;
 
 /// Size of a chunk on an idle log: a thousand idle partitions hold 16 MiB at most.
 const CHUNK_BYTES_MIN: usize = 16 * 1024;
@@ -28,6 +29,7 @@ struct TailBatch {
     base_offset: Offset,
     /// Log address of its first byte.
     at: u64,
+    max_timestamp: WallMs,
 }
 
 /// One allocation.
@@ -117,6 +119,7 @@ impl Tail {
         &mut self,
         batch: &[u8],
         base_offset: Offset,
+        max_timestamp: WallMs,
         position: u64,
         same_segment: bool,
     ) -> &mut [u8] {
@@ -129,7 +132,7 @@ impl Tail {
         if !fits {
             self.open_chunk(batch.len(), position);
         }
-        self.batches.push_back(TailBatch { base_offset, at: self.end });
+        self.batches.push_back(TailBatch { base_offset, at: self.end, max_timestamp });
         self.end += batch.len() as u64;
         let chunk = self.chunks.back_mut().expect("a chunk was just found or opened");
         chunk.end = self.end;
@@ -218,6 +221,22 @@ impl Tail {
     pub fn borders_from(&self, at: u64) -> impl Iterator<Item = u64> + '_ {
         let i = self.batches.partition_point(|batch| batch.at < at);
         self.batches.iter().skip(i).map(|batch| batch.at)
+    }
+
+    /// The largest timestamp of the batches in `[from, to)`, and the first of them that has it: its base offset and log
+    /// address. `None` if none has any.
+    #[must_use]
+    pub fn largest_timestamp(&self, from: u64, to: u64) -> Option<(WallMs, Offset, u64)> {
+        let i = self.batches.partition_point(|batch| batch.at < from);
+        let mut largest: Option<&TailBatch> = None;
+        for batch in self.batches.range(i..).take_while(|batch| batch.at < to) {
+            if batch.max_timestamp.0 >= 0
+                && largest.is_none_or(|known| batch.max_timestamp > known.max_timestamp)
+            {
+                largest = Some(batch);
+            }
+        }
+        largest.map(|batch| (batch.max_timestamp, batch.base_offset, batch.at))
     }
 
     /// The frozen bytes `[from, to)`, in order. Panics: if they are not all held and frozen.

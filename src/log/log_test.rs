@@ -1,0 +1,352 @@
+//! Tests of the log as its callers see it, on the disk of `rig_test.rs`.
+
+use bytes::Bytes;
+use corelane_base::id::{LeaderEpoch, Offset};
+use corelane_base::rng::Rng;
+use corelane_base::time::{Mono, WallMs};
+
+use crate::batch::TimestampType;
+use crate::error::{AppendError, OfflineReason, ReadError};
+use crate::log::{AppendOrigin, LogCx, LogState, ReadStart};
+use crate::rig_test::{Rig, base_offsets, cx, seed, settings};
+use crate::settings::{Durability, LogSettings};
+
+#[test]
+fn appended_batches_are_read_back_once_flushed() {
+    let mut rig = Rig::new(1, settings());
+    let appended = rig.append(100).unwrap();
+    assert_eq!(appended.base_offset, Offset(0));
+    assert!(matches!(rig.log.read(Offset(0), Offset(9), 1000, true, cx!(rig)), ReadStart::Empty));
+    rig.settle();
+    assert_eq!(rig.log.flushed_offset(), rig.log.log_end_offset());
+    rig.check_all(1 << 20);
+    rig.log.evict_tail(0);
+    rig.check_all(1 << 20);
+    let end = rig.log.log_end_offset();
+    assert!(matches!(rig.log.read(end, end, 1000, true, cx!(rig)), ReadStart::Empty));
+    assert!(matches!(rig.log.read(end.plus(1), end.plus(9), 1000, true, cx!(rig)), ReadStart::OutOfRange));
+}
+
+fn random_settings(rng: &mut Rng) -> LogSettings {
+    LogSettings {
+        segment_bytes: [20_000, 66_000, 300_000, 2_000_000][rng.below(4) as usize],
+        index_interval_bytes: [100, 4096][rng.below(2) as usize],
+        batch_bytes_max: 1 << 20,
+        timestamp_type: if rng.one_in(4) { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
+        ..settings()
+    }
+}
+
+/// One random life of a log, `steps` steps long, with clean and unclean restarts.
+fn random_life(seed: u64, steps: u64, crashes: bool) -> Rig {
+    let mut rng = Rng::new(seed);
+    let mut rig = Rig::new(rng.next_u64(), random_settings(&mut rng));
+    for _ in 0..steps {
+        match rng.below(100) {
+            0..40 => {
+                let payload_max = [20, 300, 3_000, 15_000][rng.below(4) as usize];
+                match rig.append(payload_max) {
+                    Ok(_) | Err(AppendError::Busy) => {}
+                    Err(AppendError::Batch(crate::batch::BatchError::LargerThanSegment { .. })) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            40..55 => rig.end_turn(),
+            55..80 => {
+                rig.complete_one();
+            }
+            80..88 => rig.check_read(),
+            88..92 => rig.check_time(),
+            92..94 => rig.log.evict_tail(rng.below(100_000)),
+            94..96 => {
+                rig.now.mono = Mono(rig.now.mono.0 + 1_000_000_000);
+                rig.now.wall = WallMs(rig.now.wall.0 + 10);
+                rig.log.tick(cx!(rig));
+            }
+            96 => rig.store_checkpoint(),
+            97 if rng.one_in(4) => rig.clean_restart(),
+            98 if crashes && rng.one_in(2) => rig.crash_restart(),
+            99 if rng.one_in(10) => {
+                let (start, flushed) = (rig.log.log_start_offset().0, rig.log.flushed_offset().0);
+                let before = Offset(start + rng.below((flushed - start) as u64 + 1) as i64);
+                assert_eq!(rig.log.delete_records(before, cx!(rig)), Ok(before));
+            }
+            _ => {}
+        }
+    }
+    rig.settle();
+    assert_eq!(*rig.log.state(), LogState::Online, "{:?}", rig.notices);
+    assert_eq!(rig.log.flushed_offset(), rig.log.log_end_offset());
+    rig.check_zeros_ahead();
+    rig.check_all(50_000);
+    rig.log.evict_tail(0);
+    rig.check_all(30_000);
+    rig.check_largest_time();
+    rig
+}
+
+/// How many lives with fresh seeds: `CORELANE_LIVES`, else a few.
+fn fresh_lives() -> u64 {
+    std::env::var("CORELANE_LIVES").ok().and_then(|text| text.parse().ok()).unwrap_or(15)
+}
+
+#[test]
+fn random_lives_without_crashes() {
+    let mut seeds = Rng::new(seed("random_lives_without_crashes"));
+    for seed in (0..30).chain((0..fresh_lives()).map(|_| seeds.next_u64())) {
+        println!("seed {seed}");
+        random_life(seed, 600, false);
+    }
+}
+
+#[test]
+fn random_lives_with_crashes_lose_nothing_acknowledged() {
+    let mut seeds = Rng::new(seed("random_lives_with_crashes"));
+    for seed in (1000..1060).chain((0..fresh_lives()).map(|_| seeds.next_u64())) {
+        println!("seed {seed}");
+        random_life(seed, 800, true);
+    }
+}
+
+#[test]
+fn a_failed_write_poisons_the_log() {
+    let mut rig = Rig::new(2, settings());
+    rig.append(100).unwrap();
+    rig.settle();
+    rig.disk.broken = true;
+    rig.append(100).unwrap();
+    rig.settle();
+    assert!(matches!(rig.log.state(), LogState::Offline(OfflineReason::WriteFailed(_))));
+    assert_eq!(rig.append(100), Err(AppendError::Offline));
+    let read = rig.log.read(Offset(0), Offset(1), 1000, true, cx!(rig));
+    assert!(matches!(read, ReadStart::Failed(ReadError::Offline)));
+    rig.disk.broken = false;
+    let writes = rig.disk.writes_done;
+    rig.settle();
+    rig.log.tick(cx!(rig));
+    rig.settle();
+    assert_eq!(rig.disk.writes_done, writes, "nothing is retried");
+    assert!(rig.log.is_idle());
+    rig.crash_restart();
+}
+
+#[test]
+fn a_full_disk_refuses_and_heals() {
+    let mut rig = Rig::new(3, settings());
+    rig.settle();
+    rig.disk.capacity = Some(200 << 10);
+    let mut refused = 0;
+    for _ in 0..400 {
+        match rig.append(3_000) {
+            Ok(_) => {}
+            Err(AppendError::DiskFull) => refused += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+        rig.settle();
+        rig.log.tick(cx!(rig));
+        rig.settle();
+    }
+    assert!(refused > 100, "{refused}");
+    assert_eq!(*rig.log.state(), LogState::Online);
+    rig.check_all(10_000);
+    rig.disk.capacity = None;
+    rig.log.tick(cx!(rig));
+    rig.settle();
+    rig.append(3_000).unwrap();
+    rig.settle();
+    assert_eq!(rig.log.flushed_offset(), rig.log.log_end_offset());
+    rig.check_all(10_000);
+    rig.crash_restart();
+    rig.check_all(10_000);
+}
+
+#[test]
+fn retention_by_size_and_time_deletes_whole_segments_which_are_recycled() {
+    let settings = LogSettings { segment_bytes: 70_000, retention_bytes: 150_000, ..settings() };
+    let mut rig = Rig::new(4, settings);
+    let mut starts = 0;
+    for _ in 0..600 {
+        rig.append(3_000).unwrap();
+        rig.settle();
+        starts += u64::from(rig.log.tick(cx!(rig)));
+        rig.pool.tick(&mut rig.queue);
+        assert!(rig.log.size_bytes() >= 150_000.min(rig.model.iter().map(|s| s.bytes.len() as u64).sum()));
+    }
+    assert!(starts > 10);
+    assert!(rig.log.size_bytes() < 150_000 + 140_000, "{}", rig.log.size_bytes());
+    assert!(rig.disk.files.len() < 16, "{:?}", rig.disk.files.keys());
+    assert!(rig.disk.ops_done["CreateSegment"] < 8, "recycled instead: {:?}", rig.disk.ops_done);
+    rig.check_zeros_ahead();
+    rig.check_all(20_000);
+    rig.store_checkpoint();
+    rig.crash_restart();
+    rig.check_all(20_000);
+    let old = rig.log.log_end_offset();
+    rig.settings.retention_ms = 10_000;
+    rig.log.set_settings(rig.settings.clone());
+    rig.now.wall = WallMs(1_000_000 + 5_000 + 10_001);
+    assert!(rig.log.tick(cx!(rig)));
+    rig.settle();
+    assert_eq!(rig.log.log_start_offset(), old, "the active segment is rolled and goes too");
+    assert_eq!(rig.log.size_bytes(), 0);
+    rig.append(10).unwrap();
+    rig.settle();
+    rig.check_all(20_000);
+    rig.clean_restart();
+    rig.check_all(20_000);
+}
+
+#[test]
+fn a_new_header_over_an_old_batch_of_a_recycled_file_is_not_taken_for_a_batch() {
+    // Batches of one size, a segment's worth of them, so that a recycled file would line up exactly.
+    let settings = LogSettings { segment_bytes: 64 << 10, retention_bytes: 0, ..settings() };
+    let mut rig = Rig::new(5, settings);
+    let value = vec![7; 8_000];
+    let batch = Rig::producer_batch(-1, -1, 1, &value);
+    for _ in 0..200 {
+        rig.append_bytes(&batch, &[1_000_000]).unwrap();
+        rig.settle();
+        rig.log.tick(cx!(rig));
+        rig.pool.tick(&mut rig.queue);
+        rig.settle();
+        rig.check_zeros_ahead();
+        if rig.log.segments.len() > 1 {
+            continue;
+        }
+        // The next write is torn behind its first block.
+        rig.append_bytes(&batch, &[1_000_000]).unwrap();
+        rig.end_turn();
+        rig.store_checkpoint();
+        rig.crash_restart();
+    }
+}
+
+#[test]
+fn a_producers_retry_is_recognised_across_restarts_and_not_after_losing_it() {
+    let mut rig = Rig::new(6, settings());
+    let first = Rig::producer_batch(40, 0, 3, b"a");
+    let second = Rig::producer_batch(40, 3, 2, b"b");
+    rig.append_bytes(&first, &[0; 3]).unwrap();
+    rig.settle();
+    let again = rig.append_bytes(&first, &[0; 3]).unwrap();
+    assert_eq!((again.duplicate, again.base_offset, again.last_offset), (true, Offset(0), Offset(2)));
+    rig.append_bytes(&second, &[0; 2]).unwrap();
+    rig.store_checkpoint();
+    // The second was never written: after the crash it is new.
+    rig.disk.under_way.clear();
+    rig.queue = Default::default();
+    rig.reopen(false);
+    rig.settle();
+    rig.model.truncate(1);
+    assert_eq!(rig.log.log_end_offset(), Offset(3));
+    assert!(rig.append_bytes(&first, &[0; 3]).unwrap().duplicate);
+    assert!(!rig.append_bytes(&second, &[0; 2]).unwrap().duplicate);
+    rig.settle();
+    rig.clean_restart();
+    assert!(rig.append_bytes(&second, &[0; 2]).unwrap().duplicate);
+    rig.reopen(false);
+    rig.settle();
+    assert!(rig.append_bytes(&second, &[0; 2]).unwrap().duplicate);
+    assert!(matches!(
+        rig.append_bytes(&Rig::producer_batch(40, 9, 1, b"c"), &[0]),
+        Err(AppendError::Producer(_))
+    ));
+}
+
+#[test]
+fn damage_inside_acknowledged_data_is_never_cut_off() {
+    let settings = LogSettings { segment_bytes: 16 << 20, batch_bytes_max: 64 << 10, ..settings() };
+    let mut rig = Rig::new(7, settings);
+    while rig.log.size_bytes() < 3 << 20 {
+        rig.append(15_000).unwrap();
+        rig.settle();
+    }
+    let file = rig.disk.files["t-0/00000000000000000000.log"].clone();
+    let end = rig.log.size_bytes() as usize;
+    // Near the end it looks like a torn write, further in front it cannot be one.
+    for (at, offline) in [(end / 4, true), (end / 2, true), (end - 10_000, false)] {
+        let before = file.lock().unwrap().clone();
+        file.lock().unwrap()[at] ^= 0x40;
+        rig.reopen(false);
+        rig.settle();
+        let is_offline = matches!(rig.log.state(), LogState::Offline(OfflineReason::Corrupt { .. }));
+        assert_eq!(is_offline, offline, "at {at} of {end}: {:?}", rig.notices);
+        *file.lock().unwrap() = before;
+    }
+}
+
+#[test]
+fn a_missing_segment_between_others_is_told() {
+    let settings = LogSettings { segment_bytes: 50_000, ..settings() };
+    let mut rig = Rig::new(8, settings);
+    for _ in 0..60 {
+        rig.append(5_000).unwrap();
+        rig.settle();
+    }
+    let names: Vec<String> = rig
+        .disk
+        .files
+        .keys()
+        .filter(|name| name.ends_with("0.log") || name.ends_with(".log"))
+        .cloned()
+        .collect();
+    let segments: Vec<String> = names.into_iter().filter(|name| name.starts_with("t-0/0")).collect();
+    assert!(segments.len() > 4);
+    rig.store_checkpoint();
+    let checkpoint = rig.checkpoint.clone();
+    for kept in [checkpoint, None] {
+        rig.checkpoint = kept;
+        let file = rig.disk.files.remove(&segments[1]).unwrap();
+        rig.reopen(false);
+        rig.settle();
+        let reason = rig.log.state().clone();
+        assert!(matches!(reason, LogState::Offline(OfflineReason::SegmentMissing { .. })), "{reason:?}");
+        rig.disk.files.insert(segments[1].clone(), file);
+    }
+    rig.reopen(false);
+    rig.settle();
+    assert_eq!(*rig.log.state(), LogState::Online);
+    rig.check_all(10_000);
+}
+
+#[test]
+fn memory_durability_shows_at_the_end_of_the_turn_and_writes_behind() {
+    let mut rig = Rig::new(9, LogSettings { durability: Durability::Memory, ..settings() });
+    for _ in 0..50 {
+        rig.append(2_000).unwrap();
+        assert!(rig.log.end_turn(cx!(rig)));
+        assert_eq!(rig.log.flushed_offset(), rig.log.log_end_offset());
+        rig.check_read();
+        rig.check_time();
+    }
+    rig.settle();
+    rig.clean_restart();
+    rig.check_all(10_000);
+}
+
+#[test]
+fn the_leaders_batches_are_kept_as_they_are() {
+    let mut leader = Rig::new(10, settings());
+    for _ in 0..20 {
+        leader.append(500).unwrap();
+    }
+    leader.settle();
+    let mut follower = Rig::new(11, settings());
+    for stored in leader.model.clone() {
+        let appended = follower
+            .log
+            .append(&stored.bytes, LeaderEpoch(0), AppendOrigin::Follower, cx!(follower))
+            .unwrap();
+        assert_eq!(appended.base_offset.0, stored.base);
+        follower.model.push(stored);
+    }
+    follower.settle();
+    follower.check_all(10_000);
+    assert_eq!(follower.log.latest_leader_epoch(), Some(LeaderEpoch(3)));
+    let skipped: Bytes = leader.model[5].bytes.clone();
+    assert!(matches!(
+        follower.log.append(&skipped, LeaderEpoch(0), AppendOrigin::Follower, cx!(follower)),
+        Err(AppendError::NotNext { .. })
+    ));
+    assert_eq!(base_offsets(&skipped), [leader.model[5].base]);
+}
