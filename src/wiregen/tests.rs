@@ -69,16 +69,25 @@ fn slips_are_found_with_their_line() {
     check("  a records -- text", 3, "records");
     check("  a Part -- text", 3, "not defined");
     check("  A i32 -- text", 3, "not a field name");
-    check("  version i32 -- text", 3, "uses itself");
+    check("  version i32 -- text", 3, "cannot be a name");
+    check("  match i32 -- text", 3, "cannot be a name");
     check("  a i32 -- text\n  a i32 -- text", 4, "same name");
     check("   a i32 -- text", 3, "multiple of two");
     check("  a i32 -- text\n    b i32 -- text", 3, "only a struct");
     check("      a i32 -- text", 3, "deeper");
     check("  a Part? -- text\n    b i32 -- text", 3, "default=null");
     check("  a Part null=3+ default=null -- text\n    b i32 -- text", 3, "all versions or in none");
-    check("  a Part 3+ -- text\n    b i32 -- text\n  c Part -- text", 5, "fewer versions");
+    check("  a Part 3+ -- text\n    b i32 2 -- text", 4, "no version");
     check("  a Part -- text\n    b i32 -- text\n  c Part -- text\n    b i32 -- text", 5, "defined twice");
     check("surprise", 3, "expected `response`");
+}
+
+#[test]
+fn a_shared_struct_has_the_versions_of_all_its_uses() {
+    let lines = "  a Part 4 -- text\n    b Leaf -- text\n      c i32 3+ -- text\n  d Part 2+ -- text";
+    let api = schema::parse(&definition(lines)).expect("a right definition");
+    assert_eq!(api.get("Part").versions, Versions { first: 2, last: 5 });
+    assert_eq!(api.get("Leaf").versions, Versions { first: 2, last: 5 });
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn external_slices_at_their_splice_points_give_the_whole_frame() {
             .chain([None])
             .collect();
         let (whole, none) = encoded(&fetch_response(&borrowed), version);
-        assert_eq!(none, []);
+        assert!(none.is_empty());
         let (header, splices) = encoded(&fetch_response(&external), version);
         assert_eq!(splices.len(), slices.len());
         assert!(splices.is_sorted());
