@@ -19,7 +19,7 @@ pub const fn block_floor(n: u64) -> u64 {
     n - n % BLOCK_BYTES as u64
 }
 
-/// An empty buffer that starts at an aligned address and takes `capacity` bytes without moving; the memory behind
+/// An empty buffer that starts at an aligned address and takes exactly `capacity` bytes without moving; the memory behind
 /// its end is zero.
 ///
 /// Shape: `split_to`/`split` of what was written gives shareable, immutable pieces of the same memory; what is
@@ -31,9 +31,11 @@ pub fn aligned_buffer(capacity: usize) -> BytesMut {
     if misaligned_by != 0 {
         buffer.advance(BLOCK_BYTES - misaligned_by);
     }
+    // Exactly as much as asked for, however much was skipped: what fits must not depend on an address.
+    let _ = buffer.split_off(capacity);
     buffer.clear();
     assert!(is_aligned(&buffer), "clear keeps the start");
-    assert!(buffer.capacity() >= capacity, "the front skipped is shorter than a block");
+    assert!(buffer.capacity() == capacity, "the front skipped is shorter than a block");
     buffer
 }
 
@@ -52,6 +54,7 @@ mod tests {
         for capacity in [1, 4095, 4096, 4097, 131_072] {
             let mut buffer = aligned_buffer(capacity);
             let start = buffer.as_ptr();
+            assert_eq!(buffer.capacity(), capacity);
             buffer.extend_from_slice(&vec![7; capacity]);
             assert_eq!(buffer.as_ptr(), start);
             assert!(is_aligned(&buffer));
