@@ -3,3 +3,5 @@
 
 #[allow(dead_code, reason = "its users are added test module by test module")]
 mod harness;
+mod cli;
+mod tidy;
