@@ -74,7 +74,8 @@ impl Records {
         if self.partitions_before + created > PARTITION_COUNT_MAX {
             let before = self.partitions_before;
             let text = format!(
-                "{created} more than the {before} partitions there are would exceed the limit of {PARTITION_COUNT_MAX}"
+                "{created} more partitions than the {before} there are would exceed the limit of \
+                 {PARTITION_COUNT_MAX}"
             );
             return Err(Refusal::new(ErrorKind::PolicyViolation, text));
         }

@@ -27,7 +27,8 @@ pub fn check(name: &str) -> Result<(), String> {
     }
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
         return Err(format!(
-            "topic name is invalid: '{name}' has characters other than ASCII letters, digits, '.', '_' and '-'"
+            "topic name is invalid: '{name}' has characters other than ASCII letters, digits, '.', '_' \
+             and '-'"
         ));
     }
     Ok(())

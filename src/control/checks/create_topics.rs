@@ -34,32 +34,34 @@ fn three() -> Controller {
     controller
 }
 
-#[test]
-fn one_topic() {
-    #[track_caller]
-    fn check(topic: NewTopic, expected: Result<(i32, i16), (ErrorKind, &str)>) {
-        let mut controller = three();
-        let before = controller.image().clone();
-        let result = create(&mut controller, vec![topic.clone()]).remove(0).result;
-        assert_result(&result, expected.map(|_| ()));
-        match (result, expected) {
-            (Ok(created), Ok((count, factor))) => {
-                assert_eq!((created.partition_count, created.replication_factor), (count, factor));
-                let stored = controller.image().topic(&topic.name).expect("it was created");
-                assert_eq!(stored.id, created.topic_id);
-                assert_eq!(stored.partitions.len(), count as usize);
-                for partition in &stored.partitions {
-                    assert_eq!(partition.replicas.len(), factor as usize);
-                    assert_eq!(
-                        (partition.leader, &partition.isr),
-                        (Some(partition.replicas[0]), &partition.replicas)
-                    );
-                    assert_eq!((partition.leader_epoch.0, partition.partition_epoch), (0, 0));
-                }
+/// Creates one topic beside "old.topic" on three brokers, and looks at what is stored of it.
+#[track_caller]
+fn check(topic: NewTopic, expected: Result<(i32, i16), (ErrorKind, &str)>) {
+    let mut controller = three();
+    let before = controller.image().clone();
+    let result = create(&mut controller, vec![topic.clone()]).remove(0).result;
+    assert_result(&result, expected.map(|_| ()));
+    match (result, expected) {
+        (Ok(created), Ok((count, factor))) => {
+            assert_eq!((created.partition_count, created.replication_factor), (count, factor));
+            let stored = controller.image().topic(&topic.name).expect("it was created");
+            assert_eq!(stored.id, created.topic_id);
+            assert_eq!(stored.partitions.len(), count as usize);
+            for partition in &stored.partitions {
+                assert_eq!(partition.replicas.len(), factor as usize);
+                assert_eq!(
+                    (partition.leader, &partition.isr),
+                    (Some(partition.replicas[0]), &partition.replicas)
+                );
+                assert_eq!((partition.leader_epoch.0, partition.partition_epoch), (0, 0));
             }
-            _ => assert_eq!(*controller.image(), before),
         }
+        _ => assert_eq!(*controller.image(), before),
     }
+}
+
+#[test]
+fn counts() {
     check(new_topic("t", 1, 1), Ok((1, 1)));
     check(new_topic("t", 7, 3), Ok((7, 3)));
     check(new_topic("t", -1, -1), Ok((4, 2)));
@@ -79,6 +81,10 @@ fn one_topic() {
         Err((PolicyViolation, "10000 partitions, not 10001")),
     );
     check(new_topic("t", i32::MAX, 1), Err((PolicyViolation, "not 2147483647")));
+}
+
+#[test]
+fn names() {
     check(new_topic("", 1, 1), Err((InvalidTopic, "empty")));
     check(new_topic("..", 1, 1), Err((InvalidTopic, "'..' is not allowed")));
     check(new_topic("../x", 1, 1), Err((InvalidTopic, "characters other than")));
@@ -89,6 +95,10 @@ fn one_topic() {
     check(new_topic("old-topic", 1, 1), Ok((1, 1)));
     check(new_topic("__cluster_metadata", 1, 1), Err((InvalidRequest, "metadata log")));
     check(new_topic("__consumer_offsets", 50, 1), Ok((50, 1)));
+}
+
+#[test]
+fn assignments() {
     check(assigned("t", &[(0, &[1]), (1, &[2])]), Ok((2, 1)));
     check(assigned("t", &[(1, &[2, 3]), (0, &[3, 1])]), Ok((2, 2)));
     check(assigned("t", &[(0, &[1, 1])]), Err((InvalidReplicaAssignment, "broker 1 more than once")));
@@ -112,6 +122,10 @@ fn one_topic() {
         NewTopic { replication_factor: 1, ..assigned("t", &[(0, &[1])]) },
         Err((InvalidRequest, "must be -1")),
     );
+}
+
+#[test]
+fn settings_of_new_topics() {
     check(with_configs(new_topic("t", 1, 1), &[("retention.ms", "5")]), Ok((1, 1)));
     check(
         with_configs(new_topic("t", 1, 1), &[("retention.ms", "x")]),

@@ -12,23 +12,25 @@ fn overrides(pairs: &[(&str, &str)]) -> Overrides {
     pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
-#[test]
-fn topic_values_are_parsed_and_printed() {
-    #[track_caller]
-    fn check(key: &str, text: &str, expected: Result<&str, &str>) {
-        let definition = topic_definitions::find(key).expect("a key of the registry");
-        match (definition.parse(text), expected) {
-            (Ok(value), Ok(printed)) => {
-                assert_eq!(value.to_string(), printed);
-                assert_eq!(definition.parse(printed).as_ref(), Ok(&value), "the printed form means the same");
-            }
-            (Err(error), Err(part)) => {
-                let text = error.to_string();
-                assert!(text.contains(key) && text.contains(part), "{text}");
-            }
-            (found, expected) => panic!("{key}={text}: {found:?} instead of {expected:?}"),
+/// Parses a topic's value, and looks at its printed form or at the error.
+#[track_caller]
+fn check(key: &str, text: &str, expected: Result<&str, &str>) {
+    let definition = topic_definitions::find(key).expect("a key of the registry");
+    match (definition.parse(text), expected) {
+        (Ok(value), Ok(printed)) => {
+            assert_eq!(value.to_string(), printed);
+            assert_eq!(definition.parse(printed).as_ref(), Ok(&value), "the printed form means the same");
         }
+        (Err(error), Err(part)) => {
+            let text = error.to_string();
+            assert!(text.contains(key) && text.contains(part), "{text}");
+        }
+        (found, expected) => panic!("{key}={text}: {found:?} instead of {expected:?}"),
     }
+}
+
+#[test]
+fn numbers() {
     check("retention.ms", "100", Ok("100"));
     check("retention.ms", " 100 ", Ok("100"));
     check("retention.ms", "+7", Ok("7"));
@@ -57,6 +59,10 @@ fn topic_values_are_parsed_and_printed() {
     check("min.cleanable.dirty.ratio", "-0.1", Err("between 0 and 1"));
     check("min.cleanable.dirty.ratio", "NaN", Err("must be a number"));
     check("min.cleanable.dirty.ratio", "inf", Err("must be a number"));
+}
+
+#[test]
+fn words_and_lists() {
     check("preallocate", "TRUE", Ok("true"));
     check("preallocate", "False", Ok("false"));
     check("preallocate", "yes", Err("true or false"));

@@ -89,8 +89,8 @@ pub static BROKER: &[Definition] = &[
         ConfigType::String,
         None,
         Valid::Checked(check_advertised),
-        "The addresses that clients are told to connect to, as NAME://host:port, one for each listener. Without it \
-         the addresses of 'listeners' are told.",
+        "The addresses that clients are told to connect to, as NAME://host:port, one for each listener. \
+         Without it the addresses of 'listeners' are told.",
     ),
     fixed(
         "auto.create.topics.enable",
@@ -158,7 +158,8 @@ pub static BROKER: &[Definition] = &[
         Some("sync"),
         Valid::OneOf(&["sync", "write", "memory"]),
         &[],
-        "The default of the topic setting of the same name. Anything but 'sync' can lose acknowledged records.",
+        "The default of the topic setting of the same name. Anything but 'sync' can lose acknowledged \
+         records.",
     ),
     fixed(
         "corelane.http.listen",
@@ -172,8 +173,8 @@ pub static BROKER: &[Definition] = &[
         ConfigType::Int,
         Some("0"),
         Valid::Range(0, 1_000_000),
-        "How many microseconds an idle shard polls for work before it sleeps. 0 saves CPU; some tens on dedicated \
-         cores save a wake-up per request.",
+        "How many microseconds an idle shard polls for work before it sleeps. 0 saves CPU; some tens on \
+         dedicated cores save a wake-up per request.",
     ),
     fixed(
         "corelane.shards",
@@ -208,31 +209,32 @@ pub static BROKER: &[Definition] = &[
         ConfigType::Int,
         Some("3000"),
         Valid::Range(0, INT_MAX),
-        "How long the first member of an empty group waits for others to join. Takes effect where consumer groups \
-         are served.",
+        "How long the first member of an empty group waits for others to join. Takes effect where consumer \
+         groups are served.",
     ),
     fixed(
         "group.max.session.timeout.ms",
         ConfigType::Int,
         Some("1800000"),
         Valid::Range(1, INT_MAX),
-        "The longest session timeout that a group member may ask for. Takes effect where consumer groups are \
-         served.",
+        "The longest session timeout that a group member may ask for. Takes effect where consumer groups \
+         are served.",
     ),
     fixed(
         "group.min.session.timeout.ms",
         ConfigType::Int,
         Some("6000"),
         Valid::Range(1, INT_MAX),
-        "The shortest session timeout that a group member may ask for. Takes effect where consumer groups are \
-         served.",
+        "The shortest session timeout that a group member may ask for. Takes effect where consumer groups \
+         are served.",
     ),
     fixed(
         "listener.security.protocol.map",
         ConfigType::String,
         Some("PLAINTEXT:PLAINTEXT"),
         Valid::Checked(check_protocols),
-        "Which protocol each listener name stands for, as NAME:PROTOCOL. PLAINTEXT is the only protocol served.",
+        "Which protocol each listener name stands for, as NAME:PROTOCOL. PLAINTEXT is the only protocol \
+         served.",
     ),
     fixed(
         "listeners",
@@ -397,8 +399,8 @@ pub static BROKER: &[Definition] = &[
         None,
         Valid::Range(-1, INT_MAX),
         RETENTION,
-        "The default of the topic setting 'retention.ms', in minutes, when 'log.retention.ms' is not set; -1 means \
-         for ever.",
+        "The default of the topic setting 'retention.ms', in minutes, when 'log.retention.ms' is not set; \
+         -1 means for ever.",
     ),
     dynamic(
         "log.retention.ms",
@@ -422,7 +424,8 @@ pub static BROKER: &[Definition] = &[
         Some("0"),
         Valid::Range(0, INT_MAX),
         ROLL_JITTER,
-        "The default of the topic setting 'segment.jitter.ms', in hours, when 'log.roll.jitter.ms' is not set.",
+        "The default of the topic setting 'segment.jitter.ms', in hours, when 'log.roll.jitter.ms' is not \
+         set.",
     ),
     dynamic(
         "log.roll.jitter.ms",
@@ -499,7 +502,8 @@ pub static BROKER: &[Definition] = &[
         ConfigType::Int,
         Some("1"),
         Valid::Range(0, INT_MAX),
-        "This broker's number in the cluster. It is written into the data directory and may not change afterwards.",
+        "This broker's number in the cluster. It is written into the data directory and may not change \
+         afterwards.",
     ),
     fixed(
         "num.partitions",
@@ -520,7 +524,8 @@ pub static BROKER: &[Definition] = &[
         ConfigType::Int,
         Some("50"),
         Valid::Range(1, INT_MAX),
-        "How many partitions the topic of group offsets gets. Takes effect where consumer groups are served.",
+        "How many partitions the topic of group offsets gets. Takes effect where consumer groups are \
+         served.",
     ),
     fixed(
         "offsets.topic.replication.factor",

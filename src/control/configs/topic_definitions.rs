@@ -54,8 +54,8 @@ pub static TOPIC: &[Definition] = &[
         "delete",
         Valid::EachOneOf(CLEANUP_POLICIES),
         &[same("log.cleanup.policy")],
-        "What happens to old segments: 'delete' drops them by age and size, 'compact' keeps the latest record of \
-         each key. Both may be given; an empty list keeps everything.",
+        "What happens to old segments: 'delete' drops them by age and size, 'compact' keeps the latest \
+         record of each key. Both may be given; an empty list keeps everything.",
     ),
     key(
         "compression.gzip.level",
@@ -72,8 +72,8 @@ pub static TOPIC: &[Definition] = &[
         "9",
         Valid::Range(1, 17),
         &[same("compression.lz4.level")],
-        "The lz4 level a recompressing broker would use. Batches here keep the producer's compression, so it \
-         changes nothing stored.",
+        "The lz4 level a recompressing broker would use. Batches here keep the producer's compression, so \
+         it changes nothing stored.",
     ),
     key(
         "compression.type",
@@ -81,8 +81,8 @@ pub static TOPIC: &[Definition] = &[
         "producer",
         Valid::OneOf(COMPRESSION_TYPES),
         &[same("compression.type")],
-        "How the topic's batches are meant to be compressed. Batches are stored byte for byte as the producer \
-         compressed them, whatever is set here.",
+        "How the topic's batches are meant to be compressed. Batches are stored byte for byte as the \
+         producer compressed them, whatever is set here.",
     ),
     key(
         "compression.zstd.level",
@@ -90,8 +90,8 @@ pub static TOPIC: &[Definition] = &[
         "3",
         Valid::Range(-131_072, 22),
         &[same("compression.zstd.level")],
-        "The zstd level a recompressing broker would use. Batches here keep the producer's compression, so it \
-         changes nothing stored.",
+        "The zstd level a recompressing broker would use. Batches here keep the producer's compression, so \
+         it changes nothing stored.",
     ),
     key(
         "corelane.durability",
@@ -99,8 +99,8 @@ pub static TOPIC: &[Definition] = &[
         "sync",
         Valid::OneOf(DURABILITIES),
         &[same("corelane.durability")],
-        "What an acknowledgement stands for: 'sync' means on stable storage, 'write' means handed to the kernel, \
-         'memory' means in the broker's memory. Anything but 'sync' can lose acknowledged records.",
+        "What an acknowledgement stands for: 'sync' means on stable storage, 'write' means handed to the \
+         kernel, 'memory' means in the broker's memory. Anything but 'sync' can lose acknowledged records.",
     ),
     key(
         "delete.retention.ms",
@@ -108,8 +108,8 @@ pub static TOPIC: &[Definition] = &[
         "86400000",
         Valid::Range(0, LONG_MAX),
         &[same("log.cleaner.delete.retention.ms")],
-        "How long compaction keeps a record without a value, so that readers from the start still learn of the \
-         deletion.",
+        "How long compaction keeps a record without a value, so that readers from the start still learn of \
+         the deletion.",
     ),
     key(
         "file.delete.delay.ms",
@@ -125,8 +125,8 @@ pub static TOPIC: &[Definition] = &[
         "9223372036854775807",
         Valid::Range(1, LONG_MAX),
         &[same("log.flush.interval.messages")],
-        "After how many records the log is forced to disk. With 'corelane.durability=sync' every batch is on disk \
-         before it is acknowledged, so any value is met.",
+        "After how many records the log is forced to disk. With 'corelane.durability=sync' every batch is \
+         on disk before it is acknowledged, so any value is met.",
     ),
     key(
         "flush.ms",
@@ -134,8 +134,8 @@ pub static TOPIC: &[Definition] = &[
         "9223372036854775807",
         Valid::Range(0, LONG_MAX),
         &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
-        "After how many milliseconds the log is forced to disk. With 'corelane.durability=sync' every batch is on \
-         disk before it is acknowledged, so any value is met.",
+        "After how many milliseconds the log is forced to disk. With 'corelane.durability=sync' every batch \
+         is on disk before it is acknowledged, so any value is met.",
     ),
     key(
         "follower.replication.throttled.replicas",
@@ -143,8 +143,8 @@ pub static TOPIC: &[Definition] = &[
         "",
         Valid::ThrottledReplicas,
         &[],
-        "The replicas whose catching up is throttled, as partition:broker, or '*' for all. A broker on its own has \
-         no followers to throttle.",
+        "The replicas whose catching up is throttled, as partition:broker, or '*' for all. A broker on its \
+         own has no followers to throttle.",
     ),
     key(
         "index.interval.bytes",
@@ -161,8 +161,8 @@ pub static TOPIC: &[Definition] = &[
         "",
         Valid::ThrottledReplicas,
         &[],
-        "The replicas whose reading by followers is throttled, as partition:broker, or '*' for all. A broker on its \
-         own has no followers to throttle.",
+        "The replicas whose reading by followers is throttled, as partition:broker, or '*' for all. A \
+         broker on its own has no followers to throttle.",
     ),
     key(
         "max.compaction.lag.ms",
@@ -186,8 +186,8 @@ pub static TOPIC: &[Definition] = &[
         "3600000",
         Valid::Range(0, LONG_MAX),
         &[same("log.message.timestamp.after.max.ms")],
-        "How far a record's timestamp may lie in the future of the broker's clock before the record is refused. \
-         Not looked at under LogAppendTime.",
+        "How far a record's timestamp may lie in the future of the broker's clock before the record is \
+         refused. Not looked at under LogAppendTime.",
     ),
     key(
         "message.timestamp.before.max.ms",
@@ -195,8 +195,8 @@ pub static TOPIC: &[Definition] = &[
         "9223372036854775807",
         Valid::Range(0, LONG_MAX),
         &[same("log.message.timestamp.before.max.ms")],
-        "How far a record's timestamp may lie in the past of the broker's clock before the record is refused. Not \
-         looked at under LogAppendTime.",
+        "How far a record's timestamp may lie in the past of the broker's clock before the record is \
+         refused. Not looked at under LogAppendTime.",
     ),
     key(
         "message.timestamp.type",
@@ -204,8 +204,8 @@ pub static TOPIC: &[Definition] = &[
         "CreateTime",
         Valid::OneOf(TIMESTAMP_TYPES),
         &[same("log.message.timestamp.type")],
-        "Whose clock a record's timestamp is from: the producer's (CreateTime) or the broker's at the moment of \
-         appending (LogAppendTime).",
+        "Whose clock a record's timestamp is from: the producer's (CreateTime) or the broker's at the \
+         moment of appending (LogAppendTime).",
     ),
     key(
         "min.cleanable.dirty.ratio",
@@ -213,8 +213,8 @@ pub static TOPIC: &[Definition] = &[
         "0.5",
         Valid::DoubleRange(0.0, 1.0),
         &[same("log.cleaner.min.cleanable.ratio")],
-        "Which share of a log must be uncompacted before compaction takes it up. Smaller wastes less disk and \
-         compacts more often.",
+        "Which share of a log must be uncompacted before compaction takes it up. Smaller wastes less disk \
+         and compacts more often.",
     ),
     key(
         "min.compaction.lag.ms",
@@ -230,8 +230,8 @@ pub static TOPIC: &[Definition] = &[
         "1",
         Valid::Range(1, INT_MAX),
         &[same("min.insync.replicas")],
-        "How many replicas, the leader among them, must have a batch before a producer with acks=all gets its \
-         answer. With fewer in sync such a producer is refused.",
+        "How many replicas, the leader among them, must have a batch before a producer with acks=all gets \
+         its answer. With fewer in sync such a producer is refused.",
     ),
     key(
         "preallocate",
@@ -239,8 +239,8 @@ pub static TOPIC: &[Definition] = &[
         "false",
         Valid::Any,
         &[same("log.preallocate")],
-        "Whether a segment's space is taken when it is begun. Segments are always written in advance here, so \
-         either value behaves like true.",
+        "Whether a segment's space is taken when it is begun. Segments are always written in advance here, \
+         so either value behaves like true.",
     ),
     key(
         "retention.bytes",
@@ -248,8 +248,8 @@ pub static TOPIC: &[Definition] = &[
         "-1",
         Valid::Range(i64::MIN, LONG_MAX),
         &[same("log.retention.bytes")],
-        "How large a partition may grow before its oldest segments are deleted; negative means without limit. \
-         Applies under the policy 'delete'.",
+        "How large a partition may grow before its oldest segments are deleted; negative means without \
+         limit. Applies under the policy 'delete'.",
     ),
     key(
         "retention.ms",
@@ -261,8 +261,8 @@ pub static TOPIC: &[Definition] = &[
             in_units("log.retention.minutes", MINUTE_MS),
             in_units("log.retention.hours", HOUR_MS),
         ],
-        "How long records are kept before their segment is deleted; -1 means for ever. Applies under the policy \
-         'delete'.",
+        "How long records are kept before their segment is deleted; -1 means for ever. Applies under the \
+         policy 'delete'.",
     ),
     key(
         "segment.bytes",
@@ -270,8 +270,8 @@ pub static TOPIC: &[Definition] = &[
         "1073741824",
         Valid::Range(1_048_576, INT_MAX),
         &[same("log.segment.bytes")],
-        "The size at which a segment is closed and the next one begun. Retention and compaction work on closed \
-         segments only.",
+        "The size at which a segment is closed and the next one begun. Retention and compaction work on \
+         closed segments only.",
     ),
     key(
         "segment.index.bytes",
@@ -287,8 +287,8 @@ pub static TOPIC: &[Definition] = &[
         "0",
         Valid::Range(0, LONG_MAX),
         &[same("log.roll.jitter.ms"), in_units("log.roll.jitter.hours", HOUR_MS)],
-        "The most that is taken at random from 'segment.ms', so that many partitions do not close their segments \
-         at the same moment.",
+        "The most that is taken at random from 'segment.ms', so that many partitions do not close their \
+         segments at the same moment.",
     ),
     key(
         "segment.ms",
@@ -296,8 +296,8 @@ pub static TOPIC: &[Definition] = &[
         "604800000",
         Valid::Range(1, LONG_MAX),
         &[same("log.roll.ms"), in_units("log.roll.hours", HOUR_MS)],
-        "The age at which a segment is closed even if it is not full, so that retention and compaction can reach \
-         its records.",
+        "The age at which a segment is closed even if it is not full, so that retention and compaction can \
+         reach its records.",
     ),
     key(
         "unclean.leader.election.enable",
