@@ -3,5 +3,7 @@
 
 #[allow(dead_code, reason = "its users are added test module by test module")]
 mod harness;
+mod wire_client;
 mod cli;
+mod hostile;
 mod tidy;
