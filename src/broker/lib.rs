@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod machine;
+pub mod conformance;
 pub mod ring;
 pub mod rt;
 pub mod admin;

@@ -35,6 +35,9 @@ pub(super) struct Connection {
     pub id: ConnId,
     pub stage: Stage,
     pub recv: Recv,
+    /// Whether the peer has ended its stream; acted on in the next turn, once the machine has answered what came
+    /// before.
+    pub ended: bool,
     /// Whether the machine wants no more bytes for now.
     pub paused: bool,
     /// Whether a send or a wait for writability is the kernel's.
@@ -78,6 +81,7 @@ impl Connection {
             id,
             stage: Stage::Open,
             recv: Recv::Idle,
+            ended: false,
             paused: false,
             op_under_way: false,
             parts: Vec::new(),

@@ -171,10 +171,10 @@ impl Ring {
         self.sockets.open_count()
     }
 
-    /// Closes every connection once its send under way is out; gives no events. Returns whether all is quiet: no
-    /// connection and no operation is left.
-    pub fn wind_down(&mut self, now: Mono) -> io::Result<bool> {
-        self.sockets.close_all(&mut self.uring, now);
+    /// Closes every connection once its send under way is out, or at once if `cut_off`; gives no events. Returns
+    /// whether all is quiet: no connection and no operation is left.
+    pub fn wind_down(&mut self, now: Mono, cut_off: bool) -> io::Result<bool> {
+        self.sockets.close_all(&mut self.uring, now, cut_off);
         self.turn(now, &mut |_| {})?;
         Ok(self.sockets.is_quiet() && self.disk.is_quiet())
     }
@@ -183,9 +183,9 @@ impl Ring {
         let (uring, counters) = (&mut self.uring, &mut self.counters);
         match c.kind() {
             Kind::Accept => self.sockets.on_accept(uring, now, counters, c, sink),
-            Kind::Recv => self.sockets.on_recv(uring, now, counters, c, sink),
-            Kind::Send => self.sockets.on_send(uring, now, counters, c, sink),
-            Kind::Writable => self.sockets.on_writable(uring, now, counters, c, sink),
+            Kind::Recv => self.sockets.on_recv(uring, counters, c, sink),
+            Kind::Send => self.sockets.on_send(uring, counters, c, sink),
+            Kind::Writable => self.sockets.on_writable(uring, counters, c, sink),
             Kind::Disk => self.disk.on_completion(uring, counters, c, sink),
             Kind::Timer => uring.on_timer(),
             Kind::Ignored => return false,

@@ -90,10 +90,10 @@ impl Sockets {
 
     pub fn stop_listening(&mut self, uring: &mut Uring) {
         let Some(listener) = &mut self.listener else { return };
-        if listener.armed {
+        if listener.armed && !listener.stopping {
             listener.stopping = true;
             cancel(uring, user_data(Kind::Accept, 0));
-        } else {
+        } else if !listener.armed {
             self.listener = None;
         }
     }
@@ -192,7 +192,6 @@ impl Sockets {
     pub fn on_recv(
         &mut self,
         uring: &mut Uring,
-        now: Mono,
         counters: &mut RingCounters,
         c: Completion,
         sink: &mut dyn FnMut(Event<'_>),
@@ -213,11 +212,10 @@ impl Sockets {
         }
         match -c.result {
             _ if stage == Stage::Closing => self.finish_if_quiet(counters, index, sink),
-            // The end of the stream.
+            // The end of the stream. What came before it may be answered in this turn, so the close waits for the next.
             0 => {
-                if stage == Stage::Open {
-                    self.close_after_send(uring, now, conn);
-                }
+                self.at(index).ended = true;
+                self.steps.push_back(index);
             }
             libc::ENOBUFS => {
                 counters.recv_starved += 1;
@@ -235,7 +233,6 @@ impl Sockets {
     pub fn on_send(
         &mut self,
         uring: &mut Uring,
-        _now: Mono,
         counters: &mut RingCounters,
         c: Completion,
         sink: &mut dyn FnMut(Event<'_>),
@@ -257,7 +254,6 @@ impl Sockets {
     pub fn on_writable(
         &mut self,
         uring: &mut Uring,
-        _now: Mono,
         counters: &mut RingCounters,
         c: Completion,
         sink: &mut dyn FnMut(Event<'_>),
@@ -278,6 +274,11 @@ impl Sockets {
         let count = self.steps.len();
         for _ in 0..count {
             let index = self.steps.pop_front().expect("counted just before");
+            let connection = self.slots[index as usize].connection.as_deref();
+            if let Some(connection) = connection.filter(|one| one.ended && one.stage == Stage::Open) {
+                let conn = connection.id;
+                self.close_after_send(uring, now, conn);
+            }
             self.step(uring, counters, index, sink);
         }
         count > 0
@@ -420,7 +421,11 @@ impl Sockets {
 
     fn arm_recv(&mut self, uring: &mut Uring, index: u32) {
         let Some(connection) = self.slots[index as usize].connection.as_deref_mut() else { return };
-        if connection.recv == Recv::Idle && !connection.paused && connection.stage == Stage::Open {
+        if connection.recv == Recv::Idle
+            && !connection.paused
+            && !connection.ended
+            && connection.stage == Stage::Open
+        {
             connection.recv = Recv::Armed;
             let fd = types::Fd(connection.socket.as_raw_fd());
             let entry = opcode::RecvMulti::new(fd, GROUP).build().user_data(user_data(Kind::Recv, index));
@@ -439,16 +444,19 @@ impl Sockets {
         unsafe { uring.push(&entry) };
     }
 
-    /// Begins to close everything, the listener included.
-    pub fn close_all(&mut self, uring: &mut Uring, now: Mono) {
+    /// Begins to close everything, the listener included; does not wait for sends if `cut_off`.
+    pub fn close_all(&mut self, uring: &mut Uring, now: Mono, cut_off: bool) {
         self.stop_listening(uring);
-        let open = self.slots.iter().filter_map(|slot| slot.connection.as_deref());
-        let conns: Vec<ConnId> = open
-            .filter(|connection| connection.stage == Stage::Open)
-            .map(|connection| connection.id)
-            .collect();
-        for conn in conns {
-            self.close_after_send(uring, now, conn);
+        for index in 0..self.slots.len() {
+            let Some(connection) = self.slots[index].connection.as_deref() else { continue };
+            match connection.stage {
+                Stage::Open => self.close_after_send(uring, now, connection.id),
+                Stage::Lingering if cut_off => {
+                    self.close_now(uring, index as u32);
+                    self.steps.push_back(index as u32);
+                }
+                Stage::Lingering | Stage::Closing => {}
+            }
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) struct ColdFiles {
     arrived: VecDeque<Answer>,
     /// Operations ever asked for.
     pub asked: u64,
+    /// Whether tasks were given to the executor since it last had the core.
+    begun: bool,
 }
 
 impl ColdFiles {
@@ -71,6 +73,7 @@ impl ColdFiles {
             answers: channel(),
             arrived: VecDeque::new(),
             asked: 0,
+            begun: false,
         }
     }
 
@@ -84,6 +87,7 @@ impl ColdFiles {
     /// Starts what may start.
     pub fn begin(&mut self) {
         while let Some(ask) = self.next() {
+            self.begun = true;
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
@@ -124,6 +128,16 @@ impl ColdFiles {
         } else {
             None
         }
+    }
+
+    /// Whether the executor has tasks of ours that it has not started.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The executor gets the core now.
+    pub fn executor_looks(&mut self) {
+        self.begun = false;
     }
 
     /// Whether an answer has come.

@@ -15,6 +15,9 @@ mod cold;
 mod mesh;
 mod shard_loop;
 
+#[cfg(test)]
+mod rt_test;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use corelane_base::id::ShardId;
@@ -87,6 +88,8 @@ pub struct Port {
     pub(super) doorbell: Doorbell,
     orders: AtomicU32,
     listener: Mutex<Option<OwnedFd>>,
+    /// Wakes the shard's task through its executor, whatever that is waiting for.
+    waker: Mutex<Option<Waker>>,
     pong: AtomicU64,
     figures: Mutex<Figures>,
 }
@@ -97,6 +100,7 @@ impl Port {
             doorbell: Doorbell::new()?,
             orders: AtomicU32::new(0),
             listener: Mutex::new(None),
+            waker: Mutex::new(None),
             pong: AtomicU64::new(0),
             figures: Mutex::new(Figures::default()),
         })
@@ -133,13 +137,22 @@ impl Port {
     }
 
     fn order(&self, order: u32) {
-        self.orders.fetch_or(order, Ordering::Release);
-        self.doorbell.ring();
+        self.orders.fetch_or(order, Ordering::SeqCst);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = &*waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Says how to wake the shard's task for orders; `None` once there is no such task any more. Orders given before
+    /// are seen by the task's next look.
+    pub(super) fn wake_with(&self, waker: Option<Waker>) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = waker;
     }
 
     /// Whether there are orders to take.
     pub(super) fn has_orders(&self) -> bool {
-        self.orders.load(Ordering::Relaxed) != 0
+        self.orders.load(Ordering::SeqCst) != 0
     }
 
     /// Takes the orders given since the last call.

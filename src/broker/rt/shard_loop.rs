@@ -2,23 +2,29 @@
 //!
 //! ```text
 //! turn:  ring (submit, drain) -> blocking files -> mesh -> orders -> timer -> end_turn -> net, disk, mesh, lifecycle
-//! after SLICE of turns with work: give way to the executor
+//! after SLICE or STRETCH of turns with work: give way to the executor
 //! no work: look for `idle_spin`, then sleep until the doorbell rings
 //! ```
 //!
-//! The doorbell is the only thing the loop sleeps on: the ring's completions and timer, other shards' messages, finished
-//! file operations, orders and the watchdog's pings all ring it.
+//! The loop sleeps on the doorbell, which the ring's completions and timer, other shards' messages and finished file
+//! operations ring, and on orders, the watchdog's pings among them, which come through the executor's own wake-up: that
+//! one reaches an executor that sleeps although it should not (see `rt`).
+//!
+//! Giving way is a sleep with the doorbell rung before: the executor looks at everything it has and comes back at once.
+//! A mere yield would keep it from its rings as long as this task can run, and can meet the hazard.
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::task::Poll;
 use std::time::Duration;
 
 use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now};
 use corelane_node::event::{Effects, Event, Lifecycle};
-use glommio::io::PollableFd;
+use glommio::io::{PollState, PollableFd};
 
 use crate::machine::Machine;
 use crate::ring::Ring;
@@ -26,14 +32,16 @@ use crate::rt::cold::ColdFiles;
 use crate::rt::mesh::MeshEnd;
 use crate::rt::port::{Clock, Figures, LISTEN, News, PING, Port, SHUT_DOWN, STOP};
 
-/// How long a busy shard keeps the core before other tasks of its executor get a turn.
+/// How long a busy shard keeps the core while other tasks of its executor wait for it.
 const SLICE: Duration = Duration::from_micros(250);
-/// How long it keeps the executor from looking at its own rings, which only a sleep makes it do.
+/// How long it keeps the core while it knows of none: what wakes them, the executor has yet to see.
 const STRETCH: Duration = Duration::from_millis(10);
 /// When to look again for room in a full queue to another shard.
 const OVERFLOW_RETRY_MS: u64 = 1;
 /// How long connections may take to end once the shard is told to stop.
 const WIND_DOWN_MS: u64 = 2_000;
+/// How long to wait for the ends of what was cut off, and of file operations that nobody waits for any more.
+const CUT_OFF_MS: u64 = 1_000;
 /// Notices kept while nobody takes them.
 const BACKLOG_MAX: usize = 256;
 
@@ -83,6 +91,22 @@ impl Herald {
     }
 }
 
+impl Drop for Herald {
+    /// A shard that panics takes the broker down instead of leaving it with a part missing.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell(Lifecycle::Fatal("a shard panicked; the message stands above".to_string()));
+        }
+    }
+}
+
+/// The doorbell as the executor sees it.
+struct Bell {
+    fd: PollableFd<Arc<OwnedFd>>,
+    /// The executor's registration, kept when something else ended the wait.
+    state: PollState,
+}
+
 /// One shard at work.
 pub(super) struct ShardLoop<M> {
     machine: M,
@@ -107,39 +131,40 @@ impl<M: Machine> ShardLoop<M> {
         };
         let (fx, figures) = (Effects::default(), Figures::default());
         let mut this = ShardLoop { machine, fx, ring, parts, herald, figures, stopping: false };
-        if let Err(e) = this.serve().await {
+        let served = this.serve().await;
+        this.parts.port.wake_with(None);
+        if let Err(e) = served {
             this.herald.tell(Lifecycle::Fatal(format!("a shard's io_uring ring failed: {e}")));
         }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
-        let bell = PollableFd::new(Arc::clone(self.parts.port.doorbell.fd())).map_err(io::Error::other)?;
+        let fd = Arc::clone(self.parts.port.doorbell.fd());
+        let mut bell = Bell { fd: PollableFd::new(fd).map_err(io::Error::other)?, state: PollState::new() };
+        self.parts.port.wake_with(Some(std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await));
         let now = self.parts.clock.now();
         self.machine.start(now, &mut self.fx);
         self.machine.end_turn(now, &mut self.fx);
         self.carry_out(now);
-        let (mut slice_start, mut stretch_start) = (now.mono, now.mono);
+        let mut slice_start = now.mono;
         while !self.stopping {
             let now = self.parts.clock.now();
             if self.turn(now)? {
-                if now.mono.since(slice_start) < SLICE {
+                let slice = if self.parts.cold.has_begun() { SLICE } else { STRETCH };
+                if now.mono.since(slice_start) < slice {
                     continue;
                 }
                 self.figures.yields += 1;
-                if now.mono.since(stretch_start) < STRETCH {
-                    glommio::executor().yield_task_queue_now().await;
-                } else {
-                    self.parts.port.doorbell.ring_always();
-                    self.wait(&bell).await?;
-                    stretch_start = self.parts.clock.mono();
-                }
+                self.parts.port.doorbell.ring_always();
+                self.wait(&mut bell).await?;
             } else if !self.spin() {
-                self.sleep(&bell).await?;
-                stretch_start = self.parts.clock.mono();
+                self.sleep(&mut bell).await?;
+            } else {
+                continue;
             }
             slice_start = self.parts.clock.mono();
         }
-        self.wind_down(&bell).await
+        self.wind_down(&mut bell).await
     }
 
     /// Takes in what has come and carries out what follows from it. Returns whether there was anything.
@@ -171,7 +196,7 @@ impl<M: Machine> ShardLoop<M> {
             let took = self.parts.clock.mono().since(now.mono).as_nanos() as u64;
             self.figures.turn_ns_max = self.figures.turn_ns_max.max(took);
         }
-        Ok(any || events > 0)
+        Ok(any || events > 0 || orders != 0)
     }
 
     fn obey(&mut self, now: Now, orders: u32) {
@@ -233,7 +258,7 @@ impl<M: Machine> ShardLoop<M> {
     }
 
     /// Sleeps until the doorbell rings or a deadline comes, unless there is work after all.
-    async fn sleep(&mut self, bell: &PollableFd<Arc<std::os::fd::OwnedFd>>) -> io::Result<()> {
+    async fn sleep(&mut self, bell: &mut Bell) -> io::Result<()> {
         let now = self.parts.clock.mono();
         self.parts.mesh.flush();
         self.herald.flush();
@@ -243,12 +268,7 @@ impl<M: Machine> ShardLoop<M> {
         self.sleep_until(bell, now, deadline).await
     }
 
-    async fn sleep_until(
-        &mut self,
-        bell: &PollableFd<Arc<std::os::fd::OwnedFd>>,
-        now: Mono,
-        deadline: Option<Mono>,
-    ) -> io::Result<()> {
+    async fn sleep_until(&mut self, bell: &mut Bell, now: Mono, deadline: Option<Mono>) -> io::Result<()> {
         self.parts.port.doorbell.fall_asleep();
         let quiet = self.ring.prepare_sleep(now, deadline)? && !self.has_work();
         if quiet {
@@ -260,24 +280,31 @@ impl<M: Machine> ShardLoop<M> {
         Ok(())
     }
 
-    /// Leaves the core to the executor until the doorbell's descriptor is readable.
-    async fn wait(&self, bell: &PollableFd<Arc<std::os::fd::OwnedFd>>) -> io::Result<()> {
-        bell.readable().await.map_err(io::Error::other)?;
-        self.parts.port.doorbell.clear();
+    /// Leaves the core to the executor until the doorbell's descriptor is readable or there are orders.
+    async fn wait(&mut self, bell: &mut Bell) -> io::Result<()> {
+        self.parts.cold.executor_looks();
+        let port = &self.parts.port;
+        let woken = std::future::poll_fn(|cx| match bell.fd.poll_readable(cx, &mut bell.state) {
+            Poll::Pending if port.has_orders() => Poll::Ready(Ok(())),
+            other => other,
+        });
+        woken.await.map_err(io::Error::other)?;
+        port.doorbell.clear();
         Ok(())
     }
 
     /// Ends connections and operations, for as long as they may take.
-    async fn wind_down(&mut self, bell: &PollableFd<Arc<std::os::fd::OwnedFd>>) -> io::Result<()> {
+    async fn wind_down(&mut self, bell: &mut Bell) -> io::Result<()> {
         let end = self.parts.clock.mono().plus_ms(WIND_DOWN_MS);
         loop {
             let now = self.parts.clock.mono();
             self.parts.cold.take_answers(&mut |_| {});
-            let quiet = self.ring.wind_down(now)? && self.parts.cold.is_quiet();
-            if quiet || now >= end {
+            // Whoever has not taken its answers by then is cut off; that takes effect at once.
+            let quiet = self.ring.wind_down(now, now >= end)? && self.parts.cold.is_quiet();
+            if quiet || now >= end.plus_ms(CUT_OFF_MS) {
                 break;
             }
-            self.sleep_until(bell, now, Some(end.min(now.plus_ms(100)))).await?;
+            self.sleep_until(bell, now, Some(now.plus_ms(100))).await?;
         }
         self.publish();
         Ok(())
