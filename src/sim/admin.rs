@@ -18,7 +18,7 @@ use corelane_wire::message::list_offsets::{
 use corelane_wire::message::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use corelane_wire::primitive::Reader;
 
-use crate::check::Place;
+use crate::check::{Floor, Place};
 use crate::client::{Actor, Awaited, Cx, Line, any_version, soon};
 use crate::net::LinkId;
 
@@ -36,8 +36,8 @@ const CHURN: &str = "comes-and-goes";
 enum Ask {
     Create(usize),
     Learn(usize),
-    Offset { place: Place, timestamp: i64, floor: (i64, i64) },
-    DeleteRecords { place: Place, before: i64 },
+    Offset { place: Place, timestamp: i64, floor: Floor },
+    DeleteRecords { place: Place, before: i64, floor: Floor },
     Versions,
     ChurnCreate,
     ChurnDelete,
@@ -225,7 +225,7 @@ impl Admin {
             (ErrorCode::None, LATEST) => cx.checker.on_bounds(place, floor, answer.offset, -1),
             (ErrorCode::None, _) if answer.offset >= 0 => {
                 assert!(answer.timestamp >= timestamp, "{place:?}: {answer:?} for {timestamp}");
-                let started = answer.offset >= floor.1 || cx.checker.partition(place).void;
+                let started = answer.offset >= floor.log_start || cx.checker.partition(place).void;
                 assert!(started, "{place:?}: {answer:?} before {floor:?}");
             }
             (ErrorCode::None, _) => assert_eq!(answer.offset, -1, "{place:?}: {answer:?}"),
@@ -236,7 +236,8 @@ impl Admin {
     fn delete_records(&mut self, cx: &mut Cx<'_>) {
         let place = self.any_place(cx);
         let version = any_version(cx.rng, ApiKey::DeleteRecords);
-        let (high_watermark, log_start) = cx.checker.floor(place);
+        let floor = cx.checker.floor(place);
+        let Floor { high_watermark, log_start, .. } = floor;
         let before = log_start + cx.rng.below((high_watermark - log_start) as u64 / 2 + 1) as i64;
         cx.checker.on_delete_asked(place, before);
         let name = cx.topics[place.0].name.clone();
@@ -245,12 +246,12 @@ impl Admin {
             topics: vec![DeleteRecordsTopic { name: &name, partitions: vec![partition] }],
             timeout_ms: TIMEOUT_MS,
         };
-        let ask = Some(Ask::DeleteRecords { place, before });
+        let ask = Some(Ask::DeleteRecords { place, before, floor });
         self.line.request(cx, ApiKey::DeleteRecords, version, |w| request.encode(w, version), ask);
     }
 
     fn on_records_deleted(&mut self, cx: &mut Cx<'_>, asked: &Awaited<Ask>, message: &[u8]) {
-        let Ask::DeleteRecords { place, before } = asked.ask else {
+        let Ask::DeleteRecords { place, before, floor } = asked.ask else {
             unreachable!("told apart by the caller")
         };
         let mut r = Reader::new(message);
@@ -261,7 +262,7 @@ impl Admin {
         match ErrorCode::from_code(answer.error_code).expect("a code of the protocol") {
             ErrorCode::None => {
                 assert!(answer.low_watermark >= before, "{place:?}: {answer:?} for {before}");
-                cx.checker.on_bounds(place, (0, 0), -1, answer.low_watermark);
+                cx.checker.on_bounds(place, floor, -1, answer.low_watermark);
             }
             ErrorCode::OffsetOutOfRange => {
                 assert!(

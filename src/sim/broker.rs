@@ -11,6 +11,7 @@ use std::sync::Arc;
 use corelane_base::id::ShardId;
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, Now};
+use corelane_control::configs::settings::Settings;
 use corelane_log::disk::{DiskError, DiskOutcome, DiskToken};
 use corelane_node::event::{Effects, Event, Lifecycle};
 use corelane_node::mesh::MeshMessage;
@@ -65,6 +66,8 @@ enum Inbound {
 #[derive(Debug)]
 struct Core {
     shard: Shard,
+    /// Lives as long as the shard, as its queue numbers the disk operations.
+    fx: Effects,
     inbox: VecDeque<Inbound>,
     ready: bool,
     drained: bool,
@@ -81,7 +84,7 @@ pub struct Broker {
     /// The connections.
     pub net: Network,
     shard_count: u16,
-    config: Arc<Vec<(String, String)>>,
+    config: Arc<Settings>,
     cores: Vec<Core>,
     mesh: BTreeMap<(Mono, u64), (ShardId, ShardId, MeshMessage)>,
     mesh_due: BTreeMap<(ShardId, ShardId), Mono>,
@@ -97,13 +100,7 @@ pub struct Broker {
 impl Broker {
     /// A broker that is not running, on an empty disk.
     #[must_use]
-    pub fn new(
-        mut rng: Rng,
-        shard_count: u16,
-        config: Vec<(String, String)>,
-        disk_bytes: u64,
-        trace: Trace,
-    ) -> Broker {
+    pub fn new(mut rng: Rng, shard_count: u16, config: Settings, disk_bytes: u64, trace: Trace) -> Broker {
         let disk = VirtualDisk::new(rng.split(), disk_bytes);
         let net = Network::new(rng.split());
         Broker {
@@ -148,9 +145,11 @@ impl Broker {
                 advertised_host: "broker.example".to_owned(),
                 advertised_port: 9092,
                 config: Arc::clone(&self.config),
+                data_dir: "data".to_owned(),
             };
             self.cores.push(Core {
                 shard: Shard::new(settings),
+                fx: Effects::default(),
                 inbox: VecDeque::new(),
                 ready: false,
                 drained: false,
@@ -158,11 +157,10 @@ impl Broker {
             });
         }
         for number in 0..self.shard_count {
-            let mut fx = Effects::default();
-            let shard = &mut self.cores[usize::from(number)].shard;
-            shard.start(now, &mut fx);
-            shard.end_turn(now, &mut fx);
-            self.carry_out(now, ShardId(number), fx, news);
+            let core = &mut self.cores[usize::from(number)];
+            core.shard.start(now, &mut core.fx);
+            core.shard.end_turn(now, &mut core.fx);
+            self.carry_out(now, ShardId(number), news);
         }
     }
 
@@ -229,6 +227,12 @@ impl Broker {
         }
     }
 
+    /// While the broker is down: lets clients learn what was on its way to them.
+    pub fn advance_net(&mut self, now: Now, news: &mut Vec<BrokerNews>) {
+        assert!(self.cores.is_empty(), "nobody is there");
+        self.deliver(now, news);
+    }
+
     /// Folds in what went in and out, and the disk.
     pub fn hash_into(&self, hash: &mut StateHash) {
         hash.word(self.hash.value());
@@ -279,9 +283,8 @@ impl Broker {
         if core.inbox.is_empty() && !timer_due {
             return;
         }
-        let mut fx = Effects::default();
         if timer_due {
-            core.shard.apply(now, Event::Timer, &mut fx);
+            core.shard.apply(now, Event::Timer, &mut core.fx);
         }
         for _ in 0..=self.rng.below(TURN_EVENTS_MAX) {
             let Some(inbound) = core.inbox.pop_front() else { break };
@@ -289,9 +292,9 @@ impl Broker {
             if let Inbound::Net(ToShard::Closed { conn }) = &inbound {
                 self.net.closed_applied(shard, *conn);
             }
-            apply(&mut core.shard, now, inbound, &mut fx);
+            apply(&mut core.shard, now, inbound, &mut core.fx);
         }
-        core.shard.end_turn(now, &mut fx);
+        core.shard.end_turn(now, &mut core.fx);
         core.shard.check_invariants();
         if self.rng.one_in(50) {
             core.busy_until = Mono(now.mono.0 + self.rng.below(20_000_000));
@@ -300,10 +303,11 @@ impl Broker {
         self.turns_at =
             if self.turns_at.0 == now.mono { (now.mono, self.turns_at.1 + 1) } else { (now.mono, 0) };
         assert!(self.turns_at.1 < TURNS_PER_MOMENT_MAX, "shard {shard} spins: timer due {timer_due}");
-        self.carry_out(now, shard, fx, news);
+        self.carry_out(now, shard, news);
     }
 
-    fn carry_out(&mut self, now: Now, shard: ShardId, mut fx: Effects, news: &mut Vec<BrokerNews>) {
+    fn carry_out(&mut self, now: Now, shard: ShardId, news: &mut Vec<BrokerNews>) {
+        let mut fx = core::mem::take(&mut self.cores[usize::from(shard.0)].fx);
         for effect in fx.net.drain(..) {
             self.trace.line(|| format!("{:?} shard {shard} net {effect:?}", now.mono));
             self.net.apply(now.mono, shard, effect);
@@ -325,6 +329,7 @@ impl Broker {
             self.trace.line(|| format!("{:?} shard {shard} {milestone:?}", now.mono));
             self.on_milestone(shard, milestone, news);
         }
+        self.cores[usize::from(shard.0)].fx = fx;
     }
 
     fn on_milestone(&mut self, shard: ShardId, milestone: Lifecycle, news: &mut Vec<BrokerNews>) {

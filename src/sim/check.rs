@@ -70,10 +70,23 @@ pub struct PartitionRecord {
 pub struct Checker {
     sent: Vec<SentBatch>,
     partitions: BTreeMap<Place, PartitionRecord>,
+    /// How often the broker has died.
+    life: u32,
     /// Records compared.
     pub compared: u64,
     /// Batches acknowledged.
     pub acked: u64,
+}
+
+/// What was known of a partition when a request was sent: its answer must know at least as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor {
+    /// The largest high watermark seen.
+    pub high_watermark: i64,
+    /// The largest log start seen in this life of the broker.
+    pub log_start: i64,
+    /// Which life: a log start raised since the last checkpoint may be forgotten in a crash.
+    pub life: u32,
 }
 
 /// What a fetch brought from one partition.
@@ -162,11 +175,11 @@ impl Checker {
         )
     }
 
-    /// What a request sent now must at least be told: high watermark and log start.
+    /// What a request sent now must at least be told.
     #[must_use]
-    pub fn floor(&self, place: Place) -> (i64, i64) {
-        let record = &self.partitions[&place];
-        (record.high_watermark, record.log_start)
+    pub fn floor(&self, place: Place) -> Floor {
+        let PartitionRecord { high_watermark, log_start, .. } = self.partitions[&place];
+        Floor { high_watermark, log_start, life: self.life }
     }
 
     /// A client asks to delete everything before an offset.
@@ -176,21 +189,22 @@ impl Checker {
     }
 
     /// The broker tells a partition's bounds in answer to a request sent when `floor` held. -1 tells nothing.
-    pub fn on_bounds(&mut self, place: Place, floor: (i64, i64), high_watermark: i64, log_start: i64) {
+    pub fn on_bounds(&mut self, place: Place, floor: Floor, high_watermark: i64, log_start: i64) {
         let record = self.partitions.get_mut(&place).expect("a known partition");
         if record.void {
             return;
         }
         if high_watermark >= 0 {
-            assert!(
-                high_watermark >= floor.0,
-                "{place:?}: high watermark {high_watermark} after {}",
-                floor.0
-            );
+            let known = floor.high_watermark;
+            assert!(high_watermark >= known, "{place:?}: high watermark {high_watermark} after {known}");
             record.high_watermark = record.high_watermark.max(high_watermark);
         }
-        if log_start >= 0 {
-            assert!(log_start >= floor.1, "{place:?}: log start {log_start} after {}", floor.1);
+        if log_start >= 0 && floor.life == self.life {
+            assert!(
+                log_start >= floor.log_start,
+                "{place:?}: log start {log_start} after {}",
+                floor.log_start
+            );
             let allowed = record.retained || log_start <= record.deleted_before;
             assert!(
                 allowed,
@@ -208,6 +222,7 @@ impl Checker {
     /// The broker died. `power_lost` voids what was not promised to survive it. A log start raised since the last
     /// checkpoint may be forgotten.
     pub fn on_crash(&mut self, voided: impl Fn(Place) -> bool) {
+        self.life += 1;
         for (place, record) in &mut self.partitions {
             record.log_start = 0;
             record.void |= voided(*place);
@@ -269,20 +284,6 @@ impl Checker {
             covered = base + self.sent[no.0].count;
         }
         assert!(covered >= high_watermark, "{place:?}: nobody knows what is in {covered}..{high_watermark}");
-    }
-
-    /// The first record at or after a time in a whole log read from `log_start`: offset and time. Stored batches'
-    /// times are given by `times`.
-    #[must_use]
-    pub fn records_of(&self, place: Place, log_start: i64) -> Vec<(i64, i64)> {
-        let mut records = Vec::new();
-        for (base, no) in &self.partitions[&place].placed {
-            let batch = decode(&self.sent[no.0].bytes).expect("we built it").expect("whole");
-            let offsets = *base..;
-            records.extend(offsets.zip(batch.records.iter().map(|record| record.timestamp_ms)));
-        }
-        records.retain(|(offset, _)| *offset >= log_start);
-        records
     }
 
     /// Folds in what is known.
@@ -424,8 +425,9 @@ mod tests {
             *bytes.last_mut().unwrap() ^= 1;
             c.on_fetched((0, 0), 0, 1, &bytes);
         }));
-        assert!(broken(|c| c.on_bounds((0, 0), (7, 0), 6, 0)));
-        assert!(broken(|c| c.on_bounds((0, 0), (0, 0), 9, 3)));
+        let floor = |high_watermark| Floor { high_watermark, log_start: 0, life: 0 };
+        assert!(broken(|c| c.on_bounds((0, 0), floor(7), 6, 0)));
+        assert!(broken(|c| c.on_bounds((0, 0), floor(0), 9, 3)));
         assert!(broken(|c| {
             let (a, b) = (send(c, 1), send(c, 1));
             let bytes = [stored(c, a, 0), stored(c, b, 2)].concat();

@@ -7,7 +7,8 @@ use corelane_wire::message::fetch::{FetchPartition, FetchRequest, FetchResponse,
 use corelane_wire::primitive::{Reader, Records, Writer};
 
 use crate::batch::decode;
-use crate::check::Place;
+use crate::broker::Life;
+use crate::check::{Floor, Place};
 use crate::client::{Actor, Awaited, Cx, Line, any_version, soon};
 use crate::net::LinkId;
 
@@ -21,7 +22,7 @@ struct Asked {
     place: Place,
     offset: i64,
     bytes_max: i32,
-    floor: (i64, i64),
+    floor: Floor,
 }
 
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Consumer {
         let mut parts = Vec::new();
         for (place, position) in &mut self.positions {
             if cx.rng.one_in(40) {
-                let (high_watermark, log_start) = cx.checker.floor(*place);
+                let Floor { high_watermark, log_start, .. } = cx.checker.floor(*place);
                 *position = log_start + cx.rng.below((high_watermark - log_start) as u64 + 1) as i64;
             }
             if parts.is_empty() || cx.rng.one_in(2) {
@@ -136,7 +137,7 @@ impl Consumer {
         }
         check_size(&asked.ask, &sizes);
         let bytes_total: usize = sizes.iter().map(|size| size.bytes).sum();
-        if calm && bytes_total == 0 && asked.ask.bytes_min > 0 {
+        if calm && bytes_total == 0 && asked.ask.bytes_min > 0 && cx.broker.life() == Life::Serving {
             let waited_ms = cx.now.mono.since(asked.at).as_millis() as i32;
             assert!(waited_ms >= asked.ask.wait_ms, "an empty answer after {waited_ms} ms: {:?}", asked.ask);
         }
@@ -168,8 +169,8 @@ impl Consumer {
                 }
             }
             ErrorCode::OffsetOutOfRange => {
-                let (high_watermark, _) = part.floor;
-                let (_, log_start_now) = cx.checker.floor(place);
+                let high_watermark = part.floor.high_watermark;
+                let log_start_now = cx.checker.floor(place).log_start;
                 let record = cx.checker.partition(place);
                 let inside = part.offset >= log_start_now && part.offset <= high_watermark;
                 let may_have_moved = record.may_start_beyond(part.offset);
@@ -186,15 +187,12 @@ impl Consumer {
     }
 }
 
-/// Limits hold, but for one batch that comes whole so that the consumer gets on.
+/// A partition's limit holds, but for a batch that comes whole so that the consumer gets on. The limit of the whole
+/// answer is soft, as each owner of partitions keeps to it by itself.
 fn check_size(ask: &Ask, parts: &[PartSize]) {
-    let with_data = parts.iter().filter(|part| part.bytes > 0).count();
-    let total: usize = parts.iter().map(|part| part.bytes).sum();
-    let alone = with_data == 1 && parts.iter().any(|part| part.is_one_batch);
-    assert!(alone || total <= ask.bytes_max as usize, "{total} bytes: {parts:?} for {ask:?}");
-    let over: Vec<&PartSize> = parts.iter().filter(|part| part.bytes > part.bytes_max).collect();
-    assert!(over.len() <= 1, "{parts:?} for {ask:?}");
-    assert!(over.iter().all(|part| part.is_one_batch), "{parts:?} for {ask:?}");
+    for part in parts {
+        assert!(part.bytes <= part.bytes_max || part.is_one_batch, "{part:?} for {ask:?}");
+    }
 }
 
 fn encode_fetch(cx: &Cx<'_>, version: i16, ask: &Ask) -> Vec<u8> {

@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use corelane_sim::log_world;
 use corelane_sim::trace::Trace;
+use corelane_sim::world;
 
 /// For the panic hook: what is running.
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
     if args.log {
         run_logs(&args);
     }
+    if args.broker {
+        run_brokers(&args);
+    }
     ExitCode::SUCCESS
 }
 
@@ -58,6 +62,19 @@ fn run_logs(args: &Args) {
         let seed = args.start.wrapping_add(done);
         SEED.store(seed, Ordering::Relaxed);
         let outcome = log_world::run(seed, trace(args));
+        sum.add(&outcome);
+        progress(done + 1, args.seeds, &began, || format!("{sum:?}"));
+    }
+}
+
+fn run_brokers(args: &Args) {
+    LOG_ONLY.store(false, Ordering::Relaxed);
+    let began = Instant::now();
+    let mut sum = world::Outcome::default();
+    for done in 0..args.seeds {
+        let seed = args.start.wrapping_add(done);
+        SEED.store(seed, Ordering::Relaxed);
+        let outcome = world::run(seed, trace(args));
         sum.add(&outcome);
         progress(done + 1, args.seeds, &began, || format!("{sum:?}"));
     }

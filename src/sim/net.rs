@@ -135,6 +135,16 @@ pub struct NetCounts {
     pub file_bytes: u64,
 }
 
+impl NetCounts {
+    /// Adds another network's figures.
+    pub fn add(&mut self, other: &NetCounts) {
+        self.connections += other.connections;
+        self.pieces += other.pieces;
+        self.sends += other.sends;
+        self.file_bytes += other.file_bytes;
+    }
+}
+
 /// All connections of one broker.
 #[derive(Debug)]
 pub struct Network {

@@ -105,8 +105,11 @@ impl Producer {
             return;
         }
         let version = any_version(cx.rng, ApiKey::InitProducerId);
-        let request =
-            InitProducerIdRequest { transaction_timeout_ms: 1000, ..InitProducerIdRequest::default() };
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: 1000,
+            ..InitProducerIdRequest::default()
+        };
         self.line.request(
             cx,
             ApiKey::InitProducerId,
