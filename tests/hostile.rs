@@ -209,6 +209,9 @@ fn headers() -> Vec<Case> {
 /// really send, as much again for what the allocator keeps or copies while they grow, and what it takes to serve.
 const MEMORY_GROWTH_MAX: u64 = 512 << 20;
 
+/// Makes the cases of a table; what they need is made on the broker at this address.
+type Table = fn(&str) -> Vec<Case>;
+
 #[test]
 fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
     let broker = Broker::start("hostile");
@@ -216,7 +219,7 @@ fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
     let healthy = Healthy::start(&address);
     healthy.check_alive("start");
     let before = if is_on_kafka() { (0, 0) } else { memory(broker.pid()) };
-    let tables: [(&str, fn(&str) -> Vec<Case>); 9] = [
+    let tables: [(&str, Table); 9] = [
         ("frames", |_| frames()),
         ("headers", |_| headers()),
         ("unserved APIs", |_| forms::unserved_apis()),

@@ -5,5 +5,6 @@
 mod harness;
 mod wire_client;
 mod cli;
+mod full_disk;
 mod hostile;
 mod tidy;

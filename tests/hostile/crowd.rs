@@ -14,10 +14,13 @@ const VISITORS: usize = 10_000;
 /// How many connections are held at once: within the usual limit of 1,024 descriptors on both sides.
 const HELD: usize = 300;
 
+/// Does something to the broker at this address while the healthy client looks on.
+type Crowd = fn(&str, &Healthy);
+
 /// Runs all of them.
 pub fn run(address: &str, healthy: &Healthy) {
     // Whether Apache Kafka survives it: it reserves what is announced, and dies of a few hundred announcements.
-    let crowds: [(&str, bool, fn(&str, &Healthy)); 8] = [
+    let crowds: [(&str, bool, Crowd); 8] = [
         ("10,000 connections opened and dropped", true, visitors),
         ("connections that say nothing", true, silent),
         ("slow loris", true, loris),
