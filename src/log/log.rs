@@ -433,7 +433,7 @@ impl Log {
         assert!(leader_epoch.0 >= 0, "a leader has an epoch");
         assert!(
             self.epochs.latest().is_none_or(|latest| latest.leader_epoch <= leader_epoch),
-            "leader epochs never fall"
+            "a leader's epochs never fall"
         );
         let header = header.at(base_offset, leader_epoch);
         self.make_room(&header, cx)?;
@@ -693,6 +693,9 @@ impl Log {
     pub fn seal_for_shutdown(&mut self, cx: &mut LogCx<'_>) {
         self.stopping = true;
         self.end_turn(cx);
+        if self.state == LogState::Online {
+            self.store_index(self.segments.len() - 1, cx);
+        }
     }
 
     /// Whether nothing is under way and nothing waits to be written.

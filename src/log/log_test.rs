@@ -48,7 +48,7 @@ fn random_life(seed: u64, steps: u64, crashes: bool) -> Rig {
                 match rig.append(payload_max) {
                     Ok(_) | Err(AppendError::Busy) => {}
                     Err(AppendError::Batch(crate::batch::BatchError::LargerThanSegment { .. })) => {}
-                    Err(error) => panic!("{error:?}"),
+                    Err(error) => panic!("{error:?} {:?} {:?}", rig.log.state(), rig.notices),
                 }
             }
             40..55 => rig.end_turn(),
@@ -85,15 +85,19 @@ fn random_life(seed: u64, steps: u64, crashes: bool) -> Rig {
     rig
 }
 
-/// How many lives with fresh seeds: `CORELANE_LIVES`, else a few.
-fn fresh_lives() -> u64 {
-    std::env::var("CORELANE_LIVES").ok().and_then(|text| text.parse().ok()).unwrap_or(15)
+/// The fixed seeds and some fresh ones: `CORELANE_LIVES` of them. Only one if `CORELANE_LIFE` names it.
+fn lives(test: &str, fixed: std::ops::Range<u64>) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(life) = number("CORELANE_LIFE") {
+        return vec![life];
+    }
+    let mut seeds = Rng::new(seed(test));
+    fixed.chain((0..number("CORELANE_LIVES").unwrap_or(15)).map(|_| seeds.next_u64())).collect()
 }
 
 #[test]
 fn random_lives_without_crashes() {
-    let mut seeds = Rng::new(seed("random_lives_without_crashes"));
-    for seed in (0..30).chain((0..fresh_lives()).map(|_| seeds.next_u64())) {
+    for seed in lives("random_lives_without_crashes", 0..30) {
         println!("seed {seed}");
         random_life(seed, 600, false);
     }
@@ -101,8 +105,7 @@ fn random_lives_without_crashes() {
 
 #[test]
 fn random_lives_with_crashes_lose_nothing_acknowledged() {
-    let mut seeds = Rng::new(seed("random_lives_with_crashes"));
-    for seed in (1000..1060).chain((0..fresh_lives()).map(|_| seeds.next_u64())) {
+    for seed in lives("random_lives_with_crashes", 1000..1060) {
         println!("seed {seed}");
         random_life(seed, 800, true);
     }
@@ -140,7 +143,7 @@ fn a_full_disk_refuses_and_heals() {
         match rig.append(3_000) {
             Ok(_) => {}
             Err(AppendError::DiskFull) => refused += 1,
-            Err(error) => panic!("{error:?}"),
+            Err(error) => panic!("{error:?} {:?} {:?}", rig.log.state(), rig.notices),
         }
         rig.settle();
         rig.log.tick(cx!(rig));

@@ -111,11 +111,13 @@ impl SegmentPool {
         self.slot
     }
 
-    /// Takes a spare file of at least `bytes_min` and at most `bytes_max`: its path and its length. The caller renames
-    /// it; nobody else will be given it.
+    /// Takes the largest spare file of at least `bytes_min` and at most `bytes_max`: its path and its length. The caller
+    /// renames it; nobody else will be given it.
     pub fn take(&mut self, bytes_min: u64, bytes_max: u64) -> Option<(String, u64)> {
-        let i = self.spares.iter().position(|spare| (bytes_min..=bytes_max).contains(&spare.len))?;
-        let spare = self.spares.remove(i);
+        let fits = |spare: &Spare| (bytes_min..=bytes_max).contains(&spare.len);
+        let i =
+            (0..self.spares.len()).filter(|&i| fits(&self.spares[i])).max_by_key(|&i| self.spares[i].len)?;
+        let spare = self.spares.swap_remove(i);
         Some((self.spare_path(spare.number), spare.len))
     }
 

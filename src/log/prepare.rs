@@ -109,10 +109,12 @@ impl Log {
     ) {
         let dir = self.dir.clone();
         let is_active = self.segments.back().is_some_and(|active| active.base_offset == base_offset);
+        let written = self.written;
         let Some(segment) = self.segment_mut(base_offset) else { return self.step_reading(cx) };
         let path = segment.path(&dir);
+        let held = written.clamp(segment.start, segment.end()) - segment.start;
         match result {
-            Ok(DiskOutcome::Opened { file, len }) if len >= u64::from(segment.size) || is_active => {
+            Ok(DiskOutcome::Opened { file, len }) if len >= held => {
                 segment.on_opened(file, len);
                 self.start_commit(cx);
                 self.step_reading(cx);
@@ -379,6 +381,7 @@ impl Log {
         if i < sealed_count && self.segments[i].end() == self.written {
             self.last_block = crate::log::LastBlock::Known(bytes::Bytes::new());
             self.store_index(i, cx);
+            self.close_sealed();
         }
     }
 

@@ -12,8 +12,11 @@
 //! Fetch: resident in the page cache --> a range of the file; else --> bytes
 //! ```
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use corelane_base::id::Offset;
+use corelane_base::time::Mono;
 
 use crate::batch;
 use crate::disk::{DiskError, DiskOp, DiskOutcome, FileHandle};
@@ -33,6 +36,8 @@ const SCAN_BYTES: u32 = 1 << 20;
 const INDEX_BYTES_MAX: u64 = 64 << 20;
 /// Segments but the active one whose file is open or whose index is in memory.
 const SEALED_OPEN_MAX: usize = 8;
+/// After how long nobody is taken to read a sealed segment any more.
+const SEALED_UNUSED: Duration = Duration::from_secs(60);
 
 impl Log {
     /// Reads batches from the one that holds `offset` up to `end` (exclusive: the high watermark or the last stable
@@ -355,12 +360,19 @@ impl Log {
         let excess = open.len() - SEALED_OPEN_MAX;
         for (_, base_offset) in open.into_iter().take(excess) {
             if let Some(segment) = self.segment_mut(base_offset) {
-                if segment.handle().is_some() {
-                    segment.file = SegmentFile::Closed;
-                }
-                if matches!(segment.index, IndexState::Whole(_)) {
-                    segment.index = IndexState::Missing;
-                }
+                segment.close();
+            }
+        }
+    }
+
+    /// Closes the sealed segments that nobody has read for a while.
+    pub(crate) fn close_unused(&mut self, now: Mono) {
+        let written = self.written;
+        let sealed_count = self.segments.len().saturating_sub(1);
+        for segment in self.segments.iter_mut().take(sealed_count) {
+            let unused = now.since(segment.used) > SEALED_UNUSED;
+            if unused && segment.end() <= written && !segment.named_next && segment.zeroing.is_none() {
+                segment.close();
             }
         }
     }

@@ -456,6 +456,11 @@ impl Log {
 
     fn finish_recovery(&mut self, cx: &mut LogCx<'_>) {
         self.come_online();
+        for i in 0..self.segments.len() - 1 {
+            // Those gone through from their start; the others are indexed when a reader needs them.
+            self.store_index(i, cx);
+        }
+        self.close_sealed();
         self.changes += 1;
         self.prepare_ahead(cx);
     }

@@ -48,6 +48,7 @@ impl Log {
             self.retain_by_size(cx);
         }
         self.prepare_ahead(cx);
+        self.close_unused(cx.now.mono);
         self.log_start_offset != before
     }
 
@@ -151,13 +152,17 @@ impl Log {
     /// What `open` wants to be given: describes the log up to `flushed_offset`, or what of it is in the files.
     #[must_use]
     pub fn checkpoint(&self) -> Bytes {
-        let end_offset = self.written_offset;
+        // A file that still has to get its name is left for recovery to find.
+        let unnamed =
+            self.segments.iter().find(|segment| segment.named_next && segment.start <= self.written);
+        let (end, end_offset) = unnamed
+            .map_or((self.written, self.written_offset), |segment| (segment.start, segment.base_offset));
         let mut segments = Vec::with_capacity(self.segments.len());
         for segment in &self.segments {
-            if segment.start > self.written || (segment.size > 0 && segment.start == self.written) {
+            if segment.named_next || segment.start > end || (segment.size > 0 && segment.start == end) {
                 break;
             }
-            let size = (self.written.min(segment.end()) - segment.start) as u32;
+            let size = (end.min(segment.end()) - segment.start) as u32;
             segments.push(CheckpointSegment {
                 base_offset: segment.base_offset,
                 size,

@@ -190,10 +190,10 @@ impl Disk {
                 | DiskOp::Rename { .. }
                 | DiskOp::Remove { .. }
                 | DiskOp::WriteFile { .. }
-                | DiskOp::CreateSegment { .. }) => {
-                    if rng.one_in(2) {
-                        let _ = self.run(op, rng);
-                    }
+                | DiskOp::CreateSegment { .. })
+                    if rng.one_in(2) =>
+                {
+                    let _ = self.run(op, rng);
                 }
                 _ => {}
             }

@@ -182,6 +182,16 @@ impl Segment {
         self.prepare_to = self.prepare_to.max(self.prepared);
     }
 
+    /// Lets go of what can be had again: the handle and, its index being stored, the index. For sealed segments.
+    pub fn close(&mut self) {
+        if matches!(self.file, SegmentFile::Open(_)) {
+            self.file = SegmentFile::Closed;
+        }
+        if self.size > 0 && matches!(self.index, IndexState::Whole(_)) {
+            self.index = IndexState::Missing;
+        }
+    }
+
     /// The open handle, if there is one.
     #[must_use]
     pub fn handle(&self) -> Option<&FileHandle> {
