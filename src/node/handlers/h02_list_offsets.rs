@@ -20,9 +20,6 @@ use crate::pending::{PendingQuery, RequestMeta};
 use crate::requests::Handled;
 use crate::shard::Shard;
 
-/// The first version that tells leader epochs.
-const LEADER_EPOCH_VERSION: i16 = 4;
-
 /// The first version that knows a special timestamp.
 fn version_of_special(timestamp: i64) -> Option<i16> {
     match timestamp {
@@ -74,10 +71,7 @@ impl Shard {
         let topics = by_topic(query)
             .map(|(topic, partitions)| ListOffsetsTopicResponse {
                 name: &topic.name,
-                partitions: partitions
-                    .iter()
-                    .map(|answer| partition_response(answer, meta.version))
-                    .collect(),
+                partitions: partitions.iter().map(partition_response).collect(),
             })
             .collect();
         let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
@@ -90,10 +84,7 @@ fn failed(error: ErrorCode) -> QueryResult {
     QueryResult::ListOffset { error, offset, timestamp, leader_epoch }
 }
 
-fn partition_response(
-    (partition, answer): &(i32, Option<QueryResult>),
-    version: i16,
-) -> ListOffsetsPartitionResponse {
+fn partition_response((partition, answer): &(i32, Option<QueryResult>)) -> ListOffsetsPartitionResponse {
     let answer = answer.unwrap_or_else(|| failed(ErrorCode::RequestTimedOut));
     let QueryResult::ListOffset { error, offset, timestamp, leader_epoch } = answer else {
         unreachable!("answers match their questions")
@@ -103,7 +94,7 @@ fn partition_response(
         error_code: error.code(),
         timestamp: timestamp.0,
         offset: offset.0,
-        leader_epoch: if version >= LEADER_EPOCH_VERSION { leader_epoch.0 } else { -1 },
+        leader_epoch: leader_epoch.0,
         ..ListOffsetsPartitionResponse::default()
     }
 }
