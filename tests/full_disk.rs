@@ -128,7 +128,7 @@ impl Written {
         let mut acknowledged = self.acknowledged.iter().peekable();
         let mut offset = 0;
         while acknowledged.peek().is_some() {
-            let bytes = fetch(connection, topic, partition, offset).expect("reads go on");
+            let bytes = fetch(connection, 11, topic, partition, offset, 500).expect("reads go on");
             let mut rest = &bytes[..];
             while let Some(header) = batch::check_stored(rest).expect("whole batches") {
                 let (_, payload) = records::payload(rest, 1 << 20).expect("uncompressed");

@@ -221,17 +221,19 @@ pub fn fetch_request(
     request(ApiKey::Fetch, version, |w, version| message.encode(w, version))
 }
 
-/// Fetches from an offset on: record batches, or the error code or the loss of the connection as text.
+/// Fetches from an offset on, in a version up to 12, and waits at most so long for something to be there: record
+/// batches, or the error code or the loss of the connection as text.
 pub fn fetch(
     connection: &mut Connection,
+    version: i16,
     topic: &str,
     partition: i32,
     fetch_offset: i64,
+    max_wait_ms: i32,
 ) -> Result<Vec<u8>, String> {
-    const VERSION: i16 = 11;
-    let frame = fetch_request(VERSION, topic, partition, fetch_offset, 500);
-    let body = connection.try_call(ApiKey::Fetch, VERSION, &frame)?;
-    let answer = FetchResponse::decode(&mut Reader::new(&body), VERSION).map_err(|e| e.to_string())?;
+    let frame = fetch_request(version, topic, partition, fetch_offset, max_wait_ms);
+    let body = connection.try_call(ApiKey::Fetch, version, &frame)?;
+    let answer = FetchResponse::decode(&mut Reader::new(&body), version).map_err(|e| e.to_string())?;
     let partition = &answer.responses[0].partitions[0];
     match (ErrorCode::from_code(partition.error_code), partition.records) {
         (Some(ErrorCode::None), Some(Records::Borrowed(bytes))) => Ok(bytes.to_vec()),

@@ -106,7 +106,7 @@ fn round(connection: &mut Connection, topic: &str, offset: i64) -> Result<(), St
     if found != offset {
         return Err(format!("written at {found} instead of {offset}"));
     }
-    let bytes = fetch(connection, topic, 0, offset)?;
+    let bytes = fetch(connection, 11, topic, 0, offset, 500)?;
     let (header, payload) = records::payload(&bytes, 1 << 20).map_err(|error| format!("{error}"))?;
     let record = records::iter(&header, &payload).next().ok_or("no record came back")?;
     let record = record.map_err(|error| format!("{error}"))?;
