@@ -91,6 +91,13 @@ fn a_shared_struct_has_the_versions_of_all_its_uses() {
 }
 
 #[test]
+fn every_field_of_a_response_may_be_dropped() {
+    let api = schema::parse(&definition("  a i32 2+ -- text")).expect("a right definition");
+    assert!(!api.get("SampleRequest").fields[0].ignorable);
+    assert!(api.get("SampleResponse").fields[0].ignorable);
+}
+
+#[test]
 fn heads_are_checked() {
     let check = |head: &str| {
         let source = definition("  a i32 -- text").replace(HEAD, head);

@@ -9,6 +9,8 @@ use corelane_wiregen::schema;
 
 use crate::api::{APIS, ApiKey};
 use crate::fuzz::{CODECS, SCHEMAS};
+use crate::message::fetch::{FetchRequest, FetchResponse, ForgottenTopic};
+use crate::primitive::{EncodeError, Reader, Writer};
 
 const HINT: &str = "differs from what its definition gives: cargo run -p corelane-wiregen";
 
@@ -70,4 +72,32 @@ fn every_default_can_be_encoded_and_decoded_in_every_version() {
             assert_eq!((codec.recode)(&bytes, version).as_ref(), Ok(&bytes), "{} v{version}", codec.name);
         }
     }
+}
+
+#[test]
+fn requests_refuse_what_a_version_cannot_carry() {
+    let check = |request: &FetchRequest<'_>, version, expected| {
+        assert_eq!(request.encode(&mut Writer::new(), version), expected);
+    };
+    let forgotten = ForgottenTopic { topic: "a", ..ForgottenTopic::default() };
+    let request = FetchRequest { forgotten_topics_data: vec![forgotten], ..FetchRequest::default() };
+    let field = "FetchRequest.forgotten_topics_data";
+    check(&request, 6, Err(EncodeError::FieldNotInVersion { field, version: 6 }));
+    check(&request, 7, Ok(()));
+    // The protocol calls the session ignorable: old brokers do without.
+    let request = FetchRequest { session_id: 9, ..FetchRequest::default() };
+    check(&request, 6, Ok(()));
+}
+
+#[test]
+fn responses_drop_what_a_version_cannot_carry() {
+    let response = FetchResponse { session_id: 9, error_code: 1, ..FetchResponse::default() };
+    let session_id = |version| {
+        let mut w = Writer::new();
+        response.encode(&mut w, version).expect("a right response");
+        let (bytes, _) = w.into_parts().expect("short");
+        FetchResponse::decode(&mut Reader::new(&bytes), version).map(|each| each.session_id)
+    };
+    assert_eq!(session_id(6), Ok(0));
+    assert_eq!(session_id(7), Ok(9));
 }

@@ -119,9 +119,10 @@ fn impossible_lengths_are_errors_and_reserve_nothing() {
         }
     }
     assert!(tried > 20_000, "only {tried}");
-    // The largest honest reservation of these messages is kilobytes, a believed length would be gigabytes.
+    // The largest honest reservation of these messages is kilobytes; believing the length of an array of structs would
+    // take eighty gigabytes. Between them lies what the threads of other tests reserve for their heaps.
     let grown = address_space_peak_kib() - before;
-    assert!(grown < 1 << 20, "address space grew by {grown} KiB");
+    assert!(grown < 32 << 20, "address space grew by {grown} KiB");
 }
 
 #[test]

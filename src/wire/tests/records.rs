@@ -87,15 +87,3 @@ fn a_frame_counts_the_slices_and_has_a_limit() {
     let refused = too_long.encode(&mut Writer::new(), 12);
     assert_eq!(refused, Err(EncodeError::TooLong { field: "PartitionData.records" }));
 }
-
-#[test]
-fn values_that_a_version_cannot_carry_are_refused() {
-    let response = FetchResponse { session_id: 9, ..FetchResponse::default() };
-    let field = "FetchResponse.session_id";
-    let refused = response.encode(&mut Writer::new(), 6);
-    assert_eq!(refused, Err(EncodeError::FieldNotInVersion { field, version: 6 }));
-    assert_eq!(response.encode(&mut Writer::new(), 7), Ok(()));
-    // An error code may be dropped: the protocol calls it ignorable.
-    let response = FetchResponse { error_code: 1, ..FetchResponse::default() };
-    assert_eq!(response.encode(&mut Writer::new(), 6), Ok(()));
-}
