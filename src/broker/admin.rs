@@ -342,3 +342,105 @@ fn single(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(out, "{text}").expect("a string takes everything");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::time::Instant;
+
+    use corelane_base::time::Now;
+    use corelane_node::event::{Effects, Event, Lifecycle};
+
+    use super::*;
+    use crate::machine::Machine;
+    use crate::rt::{Launch, Shards};
+
+    /// Does nothing but end.
+    struct Idle;
+
+    impl Machine for Idle {
+        fn start(&mut self, _now: Now, fx: &mut Effects) {
+            fx.lifecycle.push(Lifecycle::Ready);
+        }
+
+        fn apply(&mut self, _now: Now, event: Event<'_>, fx: &mut Effects) {
+            if matches!(event, Event::Shutdown) {
+                fx.lifecycle.push(Lifecycle::Drained);
+            }
+        }
+
+        fn end_turn(&mut self, _now: Now, _fx: &mut Effects) {}
+
+        fn next_deadline(&self) -> Option<Mono> {
+            None
+        }
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).expect("the admin thread listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers in text");
+        answer
+    }
+
+    fn wait_for(news: &Receiver<News>, milestone: &Lifecycle, mut count: u16) {
+        while count > 0 {
+            match news.recv_timeout(Duration::from_secs(60)) {
+                Ok(News::Shard(_, told)) if told == *milestone => count -= 1,
+                other => panic!("{other:?} instead of {milestone:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn health_readiness_and_metrics() {
+        let (sender, news) = sync_channel(100);
+        let launch = Launch {
+            shards: 2,
+            cores: Vec::new(),
+            data_dir: std::env::temp_dir(),
+            idle_spin: Duration::ZERO,
+            news: sender.clone(),
+        };
+        let clock = Clock::start();
+        let shards = Shards::launch(launch, clock, |_| Idle).expect("threads");
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = socket.local_addr().expect("a bound socket");
+        let admin = Admin::new(clock, shards.ports().to_vec());
+        admin.run(socket, sender).expect("a thread");
+        wait_for(&news, &Lifecycle::Ready, 2);
+        assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 503"));
+        admin.enter(Phase::Ready);
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/nothing").starts_with("HTTP/1.1 404"));
+
+        // The watchdog wakes sleeping shards and measures how long that takes.
+        let end = Instant::now() + Duration::from_secs(60);
+        let pinged = |text: &str, shard: u16| {
+            let name = format!("corelane_shard_stall_seconds_count{{shard=\"{shard}\"}} ");
+            let line =
+                text.lines().find_map(|line| line.strip_prefix(&name)).expect("every shard is watched");
+            line.parse::<u64>().expect("a count") >= 5
+        };
+        let mut text = get(address, "/metrics");
+        while !(pinged(&text, 0) && pinged(&text, 1)) {
+            assert!(Instant::now() < end, "the shards are not pinged:\n{text}");
+            text = get(address, "/metrics");
+        }
+        for line in ["corelane_ready 1", "corelane_shards 2", "corelane_connections{shard=\"1\"} 0"] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing:\n{text}");
+        }
+        let body = text.split("\r\n\r\n").nth(1).expect("a body");
+        for line in body.lines().filter(|line| !line.starts_with('#')) {
+            let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+            assert!(value.is_some(), "{line:?} has no value");
+        }
+        shards.shut_down();
+        wait_for(&news, &Lifecycle::Drained, 2);
+        shards.stop().expect("no shard panicked");
+    }
+}

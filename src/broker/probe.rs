@@ -222,6 +222,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
         sockopt::set_socket_reuseport(&socket, true)?;
         // What accepted sockets inherit; Linux doubles the size for its own book-keeping.
         sockopt::set_tcp_nodelay(&socket, true)?;
+        // A client that vanished without a word is found in the end.
+        sockopt::set_socket_keepalive(&socket, true)?;
         sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES / 2)?;
     }
     rustix::net::bind(&socket, &address)?;

@@ -71,6 +71,9 @@ struct Session {
     closed: bool,
 }
 
+/// Whether an operation gave what it must.
+type Check = fn(&DiskOutcome) -> bool;
+
 /// What a disk operation was for.
 #[derive(Debug)]
 enum Purpose {
@@ -79,7 +82,7 @@ enum Purpose {
     Commit(Vec<(Ask, Bytes, u64)>),
     Read(Ask),
     Middle { ask: Ask, len: usize },
-    Tour { ask: Ask, check: fn(&DiskOutcome) -> bool },
+    Tour { ask: Ask, check: Check },
 }
 
 #[derive(Debug)]
@@ -238,7 +241,7 @@ impl ProbeMachine {
     }
 
     fn send_round(&mut self, ask: Ask, hop: u16, count: u32, fx: &mut Effects) {
-        assert!(hop % self.shards != 0, "scripts send to other shards");
+        assert!(!hop.is_multiple_of(self.shards), "scripts send to other shards");
         let to = ShardId((self.shard + hop) % self.shards);
         self.trips.insert(ask, (0, count));
         for number in 0..count {
@@ -269,8 +272,8 @@ impl ProbeMachine {
         let dir = format!("tour-{}-{number}", self.shard);
         let (a, b) = (format!("{dir}/a"), format!("{dir}/deep/b"));
         let data = Bytes::from_static(b"content");
-        let done: fn(&DiskOutcome) -> bool = |outcome| matches!(outcome, DiskOutcome::Done);
-        let steps: [(DiskOp, fn(&DiskOutcome) -> bool); 11] = [
+        let done: Check = |outcome| matches!(outcome, DiskOutcome::Done);
+        let steps: [(DiskOp, Check); 11] = [
             (DiskOp::List { path: dir.clone() }, |o| matches!(o, DiskOutcome::Listed(all) if all.is_empty())),
             (DiskOp::ReadFile { path: a.clone(), bytes_max: 100 }, |o| matches!(o, DiskOutcome::File(None))),
             (DiskOp::WriteFile { path: a.clone(), data: Bytes::from_static(b"old") }, done),

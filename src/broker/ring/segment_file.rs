@@ -123,3 +123,38 @@ impl Drop for SegmentFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::ring::residency::is_resident;
+
+    #[test]
+    fn read_ahead_makes_a_range_resident() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/ahead-{}", std::process::id()));
+        std::fs::write(&path, vec![1; 4 << 20]).expect("room for four megabytes");
+        let helper = Helper::start().expect("a thread");
+        let (handle, len) = SegmentFile::open(&path, &helper).expect("the file just written");
+        assert_eq!(len, 4 << 20);
+        std::fs::remove_file(&path).expect("the file just written");
+        let file = handle.get::<SegmentFile>();
+        // Clean pages can be dropped, so what was just written is not in the way.
+        rustix::fs::fsync(file.buffered()).expect("a sound disk");
+        fadvise(file.buffered(), 0, None, Advice::DontNeed).expect("advice");
+        assert!(!is_resident(file.buffered(), 1 << 20, 1 << 20), "nothing has read it yet");
+        file.read_ahead(1 << 20, 1 << 20);
+        let end = Instant::now() + Duration::from_secs(60);
+        while !is_resident(file.buffered(), 1 << 20, 1 << 20) {
+            assert!(Instant::now() < end, "the helper does not read ahead");
+            thread::yield_now();
+        }
+        assert!(!is_resident(file.buffered(), 3 << 20, 4096), "no more than was asked for");
+        // What was asked for just before is not asked for again, and what lies behind it is.
+        file.read_ahead((1 << 20) + 4096, 1 << 20);
+        assert_eq!(file.ahead_end.load(Ordering::Relaxed), 2 << 20);
+        file.read_ahead((1 << 20) + (600 << 10), 1 << 20);
+        assert_eq!(file.ahead_end.load(Ordering::Relaxed), (2 << 20) + (600 << 10));
+    }
+}
