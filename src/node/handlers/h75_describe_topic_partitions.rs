@@ -81,8 +81,9 @@ fn partition_response(topic: &Topic, index: usize) -> DescribeTopicPartitionsRes
         leader_epoch: partition.leader_epoch.0,
         replica_nodes: ids(&partition.replicas),
         isr_nodes: ids(&partition.isr),
-        eligible_leader_replicas: None,
-        last_known_elr: None,
+        // Empty, not null: the Java client takes null for granted never to come.
+        eligible_leader_replicas: Some(Vec::new()),
+        last_known_elr: Some(Vec::new()),
         offline_replicas: Vec::new(),
     }
 }
