@@ -4,7 +4,10 @@
 #[allow(dead_code, reason = "its users are added test module by test module")]
 mod harness;
 mod wire_client;
+mod fetched;
 mod cli;
+mod clients;
 mod full_disk;
 mod hostile;
 mod tidy;
+mod tools;
