@@ -286,11 +286,12 @@ impl Broker {
         if timer_due {
             core.shard.apply(now, Event::Timer, &mut core.fx);
         }
+        let mut closed = Vec::new();
         for _ in 0..=self.rng.below(TURN_EVENTS_MAX) {
             let Some(inbound) = core.inbox.pop_front() else { break };
             self.trace.line(|| format!("{:?} shard {shard} {}", now.mono, describe(&inbound)));
             if let Inbound::Net(ToShard::Closed { conn }) = &inbound {
-                self.net.closed_applied(shard, *conn);
+                closed.push(*conn);
             }
             apply(&mut core.shard, now, inbound, &mut core.fx);
         }
@@ -304,6 +305,10 @@ impl Broker {
             if self.turns_at.0 == now.mono { (now.mono, self.turns_at.1 + 1) } else { (now.mono, 0) };
         assert!(self.turns_at.1 < TURNS_PER_MOMENT_MAX, "shard {shard} spins: timer due {timer_due}");
         self.carry_out(now, shard, news);
+        // Only now: what the shard wanted of them earlier in the turn is in order.
+        for conn in closed {
+            self.net.closed_applied(shard, conn);
+        }
     }
 
     fn carry_out(&mut self, now: Now, shard: ShardId, news: &mut Vec<BrokerNews>) {

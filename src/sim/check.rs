@@ -278,7 +278,10 @@ impl Checker {
                 "{place:?}: {no:?} at {base} is beyond {high_watermark}"
             );
         }
-        let mut covered = record.placed.range(..=log_start).next_back().map_or(log_start, |(base, _)| *base);
+        let mut covered = match record.placed.range(..=log_start).next_back() {
+            Some((base, no)) if base + self.sent[no.0].count > log_start => *base,
+            _ => log_start,
+        };
         for (base, no) in record.placed.range(covered..) {
             assert_eq!(*base, covered, "{place:?}: a hole before {no:?}");
             covered = base + self.sent[no.0].count;
