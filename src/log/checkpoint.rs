@@ -5,6 +5,7 @@
 //! first segment's log address u64 | segment count u32 | per segment:
 //!     base_offset i64 | size u32 | created i64 | first_timestamp i64 (-1 none)
 //!     | max timestamp i64 (-1 none) | its base offset i64 | its position u32
+//! doomed count u32 | per doomed segment: base_offset i64
 //! epochs length u32 | epochs | producers length u32 | producers
 //! ```
 //! Big endian. It describes the log up to `flushed_offset` and no byte further: what it says of producers must be in
@@ -49,6 +50,8 @@ pub struct Checkpoint {
     pub start: u64,
     /// All segments, the last one being active.
     pub segments: Vec<CheckpointSegment>,
+    /// Deleted segments whose files are still there.
+    pub doomed: Vec<Offset>,
     /// The leader epochs.
     pub epochs: Epochs,
     /// The producers.
@@ -89,6 +92,10 @@ impl Checkpoint {
             out.extend_from_slice(&max.base_offset.0.to_be_bytes());
             out.extend_from_slice(&max.position.to_be_bytes());
         }
+        out.extend_from_slice(&(self.doomed.len() as u32).to_be_bytes());
+        for base_offset in &self.doomed {
+            out.extend_from_slice(&base_offset.0.to_be_bytes());
+        }
         encode_part(&mut out, |out| self.epochs.encode(out));
         encode_part(&mut out, |out| self.producers.encode(out));
         let crc = crc32fast::hash(&out[HEAD_BYTES..]);
@@ -115,13 +122,21 @@ impl Checkpoint {
         for _ in 0..count {
             segments.push(decode_segment(&mut rest)?);
         }
+        let doomed_count = u32::from_be_bytes(take(&mut rest)?) as usize;
+        if doomed_count > rest.len() / size_of::<i64>() {
+            return Err(CheckpointError);
+        }
+        let mut doomed = Vec::with_capacity(doomed_count);
+        for _ in 0..doomed_count {
+            doomed.push(Offset(i64::from_be_bytes(take(&mut rest)?)));
+        }
         let epochs = Epochs::decode(take_part(&mut rest)?).map_err(|_| CheckpointError)?;
         let producers =
             Producers::decode(take_part(&mut rest)?, producers_max).map_err(|_| CheckpointError)?;
         if !rest.is_empty() || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset) {
             return Err(CheckpointError);
         }
-        Ok(Checkpoint { log_start_offset, flushed_offset, start, segments, epochs, producers })
+        Ok(Checkpoint { log_start_offset, flushed_offset, start, segments, doomed, epochs, producers })
     }
 }
 

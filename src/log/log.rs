@@ -34,7 +34,7 @@ use corelane_base::time::{Now, WallMs};
 
 use crate::batch::{self, BatchError, BatchHeader, ProduceRules, TimestampType};
 use crate::checkpoint::Checkpoint;
-use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle};
+use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileWatch};
 use crate::epochs::Epochs;
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::index::SegmentIndex;
@@ -259,6 +259,19 @@ pub(crate) struct Commit {
     pub last_block: Option<Bytes>,
 }
 
+/// A deleted segment whose file is still there.
+#[derive(Debug)]
+pub(crate) struct Doomed {
+    /// Its name.
+    pub base_offset: Offset,
+    /// Length of its file as far as known, in bytes.
+    pub len: u64,
+    /// Handles that may still be in use.
+    pub watches: Vec<FileWatch>,
+    /// The log's `changes` when it was deleted.
+    pub change: u64,
+}
+
 /// How much a checkpoint knows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CheckpointMark {
@@ -293,6 +306,8 @@ pub struct Log {
     pub(crate) state: LogState,
     /// Oldest first; never empty once online. The last one is active.
     pub(crate) segments: VecDeque<Segment>,
+    /// Deleted, oldest first; their files are let go of once a checkpoint that does not count on them is stored.
+    pub(crate) doomed: VecDeque<Doomed>,
     pub(crate) tail: Tail,
     pub(crate) producers: Producers,
     pub(crate) epochs: Epochs,
@@ -364,6 +379,7 @@ impl Log {
             settings,
             state: LogState::Opening,
             segments: VecDeque::new(),
+            doomed: VecDeque::new(),
             tail: Tail::new(0),
             producers: Producers::new(PRODUCERS_MAX),
             epochs: Epochs::new(),

@@ -172,6 +172,7 @@ fn retention_by_size_and_time_deletes_whole_segments_which_are_recycled() {
         rig.append(3_000).unwrap();
         rig.settle();
         starts += u64::from(rig.log.tick(cx!(rig)));
+        rig.store_checkpoint();
         rig.pool.tick(&mut rig.queue);
         assert!(rig.log.size_bytes() >= 150_000.min(rig.model.iter().map(|s| s.bytes.len() as u64).sum()));
     }
@@ -209,6 +210,7 @@ fn a_new_header_over_an_old_batch_of_a_recycled_file_is_not_taken_for_a_batch() 
     for _ in 0..200 {
         rig.append_bytes(&batch, &[1_000_000]).unwrap();
         rig.settle();
+        rig.store_checkpoint();
         rig.log.tick(cx!(rig));
         rig.pool.tick(&mut rig.queue);
         rig.settle();

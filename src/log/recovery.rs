@@ -32,7 +32,7 @@ use crate::checkpoint::Checkpoint;
 use crate::commit::COMMIT_BYTES_MAX;
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, FileHandle};
 use crate::error::OfflineReason;
-use crate::log::{CheckpointMark, Job, LastBlock, Log, LogCx, LogState};
+use crate::log::{CheckpointMark, Doomed, Job, LastBlock, Log, LogCx, LogState};
 use crate::recovering::{Candidate, Phase, Recovery, TailCheck};
 use crate::scan::{Found, READ_BYTES, Scanner};
 use crate::segment::{IndexState, NEXT_NAME, Segment, SegmentFile, log_name, parse_log_name};
@@ -63,6 +63,8 @@ impl Log {
             start = segment.end();
             self.segments.push_back(segment);
         }
+        let doomed = |base_offset| Doomed { base_offset, len: 0, watches: Vec::new(), change: 0 };
+        self.doomed = checkpoint.doomed.into_iter().map(doomed).collect();
         self.log_start_offset = checkpoint.log_start_offset;
         self.log_end_offset = checkpoint.flushed_offset;
         self.epochs = checkpoint.epochs;
@@ -173,12 +175,14 @@ impl Log {
     /// a segment that should be there and is not.
     fn match_checkpoint(
         &mut self,
-        checkpoint: Checkpoint,
+        mut checkpoint: Checkpoint,
         files: &mut Vec<Candidate>,
         cx: &mut LogCx<'_>,
     ) -> Option<Offset> {
+        // They are found among the files.
+        checkpoint.doomed.clear();
         let first_known = checkpoint.segments[0].base_offset;
-        // Deleted before the checkpoint was written, but still named here.
+        // Deleted before the checkpoint was written, but still there.
         for file in files.extract_if(.., |file| file.base_offset < first_known) {
             let path = format!("{}/{}", self.dir, log_name(file.base_offset));
             cx.pool.recycle(path, file.len, Vec::new(), cx.disk);

@@ -1,8 +1,10 @@
 //! What disappears, and what happens about once a second: retention by time and size, DeleteRecords, rolls by time,
 //! expiry of producers; and the checkpoint.
 //!
-//! Only whole segments go, from the front. Their files become spares of the shard's pool. Should the broker crash
-//! before the next checkpoint is stored, recovery finds the front of the log missing and takes that for what it is.
+//! Only whole segments go, from the front. Their files become spares of the shard's pool, but not before a checkpoint
+//! is stored that does not count on them: recovery rebuilds the producers' state from the checkpoint and the batches
+//! behind it. On a full disk that may not be possible; then the files go at once, and after a crash recovery takes the
+//! missing front of the log for what it is.
 
 use bytes::Bytes;
 use corelane_base::id::Offset;
@@ -10,8 +12,8 @@ use corelane_base::id::Offset;
 use crate::checkpoint::{Checkpoint, CheckpointSegment};
 use crate::disk::DiskOp;
 use crate::error::ReadError;
-use crate::log::{CheckpointMark, Job, Log, LogCx, LogState};
-use crate::segment::{Segment, SegmentFile, index_name};
+use crate::log::{CheckpointMark, Doomed, Job, Log, LogCx, LogState};
+use crate::segment::{Segment, SegmentFile, index_name, log_name};
 use crate::settings::NoticeLevel;
 
 /// Bytes behind the last stored checkpoint that are worth a new one: what a start after a crash reads of a log.
@@ -47,6 +49,7 @@ impl Log {
             self.retain_by_time(cx);
             self.retain_by_size(cx);
         }
+        self.release_doomed(cx);
         self.prepare_ahead(cx);
         self.close_unused(cx.now.mono);
         self.log_start_offset != before
@@ -124,29 +127,31 @@ impl Log {
             && !self.segments[0].named_next
         {
             let segment = self.segments.pop_front().expect("there are two");
-            self.tail_forget(&segment);
-            self.drop_segment(segment, cx);
+            self.tail.forget(segment.end());
+            self.notice(
+                NoticeLevel::Info,
+                cx,
+                format_args!("segment {} with {} bytes is deleted", segment.base_offset, segment.size),
+            );
+            self.doomed.push_back(Doomed {
+                base_offset: segment.base_offset,
+                len: segment.prepared.max(u64::from(segment.size)),
+                watches: segment.watches,
+                change: self.changes,
+            });
         }
     }
 
-    /// The tail may still hold batches of the segment.
-    fn tail_forget(&mut self, segment: &Segment) {
-        self.tail.forget(segment.end());
-    }
-
-    fn drop_segment(&mut self, segment: Segment, cx: &mut LogCx<'_>) {
-        let op = DiskOp::Remove { path: format!("{}/{}", self.dir, index_name(segment.base_offset)) };
-        self.start(Job::Ignored, op, cx);
-        let path = segment.path(&self.dir);
-        self.notice(
-            NoticeLevel::Info,
-            cx,
-            format_args!("segment {} with {} bytes is deleted", segment.base_offset, segment.size),
-        );
-        let len = segment.prepared.max(u64::from(segment.size));
-        let watches = segment.watches.clone();
-        drop(segment);
-        cx.pool.recycle(path, len, watches, cx.disk);
+    /// Lets go of deleted segments' files, once no stored checkpoint counts on them, or when room is short.
+    fn release_doomed(&mut self, cx: &mut LogCx<'_>) {
+        while let Some(doomed) =
+            self.doomed.pop_front_if(|doomed| doomed.change <= self.stored.changes || self.space_full)
+        {
+            let index = format!("{}/{}", self.dir, index_name(doomed.base_offset));
+            self.start(Job::Ignored, DiskOp::Remove { path: index }, cx);
+            let path = format!("{}/{}", self.dir, log_name(doomed.base_offset));
+            cx.pool.recycle(path, doomed.len, doomed.watches, cx.disk);
+        }
     }
 
     /// What `open` wants to be given: describes the log up to `flushed_offset`, or what of it is in the files.
@@ -192,6 +197,7 @@ impl Log {
             flushed_offset: end_offset,
             start: self.segments.front().map_or(0, |first| first.start),
             segments,
+            doomed: self.doomed.iter().map(|doomed| doomed.base_offset).collect(),
             epochs,
             producers,
         };
