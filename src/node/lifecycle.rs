@@ -88,9 +88,19 @@ impl Shard {
             Phase::Finding(_) => self.on_found(now, token, result, fx),
             Phase::Recording { incarnation, token: expected } if *expected == token => {
                 let incarnation = *incarnation;
-                if let Err(error) = result {
-                    fatal(fx, &format!("the first checkpoint cannot be stored: {error}"));
-                    return;
+                match result {
+                    Ok(_) => {}
+                    Err(DiskError::NoSpace) => {
+                        // Serving is the only way to make room. The earlier checkpoints stay true, only older.
+                        let text =
+                            "no room for the first checkpoint: the next start may take longer".to_owned();
+                        notice(fx, Severity::Warn, text);
+                        self.tell(now, ShardId(0), MeshMessage::FirstCheckpointMissing, fx);
+                    }
+                    Err(error) => {
+                        fatal(fx, &format!("the first checkpoint cannot be stored: {error}"));
+                        return;
+                    }
                 }
                 self.begin_serving(now, incarnation, fx);
             }

@@ -271,6 +271,8 @@ pub enum MeshMessage {
     },
     /// From the first shard: new metadata.
     Metadata(Published),
+    /// To the first shard: the disk had no room for my first checkpoint, those of earlier incarnations must stay.
+    FirstCheckpointMissing,
     /// To the first shard: applied.
     MetadataApplied {
         /// Which publication.

@@ -536,13 +536,17 @@ impl Owner {
                     }
                     ReadStart::OutOfRange => result.error = ErrorCode::OffsetOutOfRange,
                     ReadStart::Failed(error) => result.error = read_error_code(&error),
-                    ReadStart::Empty => result.watching = self.watch(origin, pending, slot, item),
+                    ReadStart::Empty => {
+                        let bytes_max = item.bytes_max.min(bytes_max);
+                        result.watching =
+                            self.watch(origin, pending, slot, &FetchItem { bytes_max, ..*item });
+                    }
                 }
             }
             self.fetches.get_mut(ask_id).expect("just inserted").results.push(result);
         }
         if !is_news && bytes_max - bytes_left < bytes_min {
-            self.watch_further(ask_id, items);
+            self.watch_further(ask_id, items, bytes_max);
         }
         self.finish_fetch_if_done(ask_id);
     }
@@ -622,16 +626,16 @@ impl Owner {
     }
 
     /// Watches the partitions that gave records, but too few.
-    fn watch_further(&mut self, ask_id: SlotId, items: &[FetchItem]) {
+    fn watch_further(&mut self, ask_id: SlotId, items: &[FetchItem], bytes_max: u32) {
         let ask = self.fetches.get_mut(ask_id).expect("the caller's");
         let (origin, pending) = (ask.origin, ask.pending);
         let mut results = core::mem::take(&mut ask.results);
         for result in results.iter_mut().filter(|result| result.bytes > 0) {
             let item = items.iter().find(|item| item.index == result.index).expect("results answer items");
-            let beyond = item.watch_beyond.map(|_| result.high_watermark);
+            let watch_beyond = item.watch_beyond.map(|_| result.high_watermark);
+            let item = FetchItem { watch_beyond, bytes_max: item.bytes_max.min(bytes_max), ..*item };
             if let Some(slot) = self.slot_of(item.key) {
-                result.watching =
-                    self.watch(origin, pending, slot, &FetchItem { watch_beyond: beyond, ..*item });
+                result.watching = self.watch(origin, pending, slot, &item);
             }
         }
         self.fetches.get_mut(ask_id).expect("the caller's").results = results;

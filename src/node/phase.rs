@@ -5,7 +5,7 @@
 //!            \-> Waiting   (for the first publication of metadata)
 //! Waiting/Finding --first metadata--> Opening   own logs recover or open
 //! Opening --all open--> Recording               the first checkpoint of this incarnation is stored
-//! Recording --stored--> Serving                 Lifecycle::Ready
+//! Recording --stored, or no room--> Serving       Lifecycle::Ready
 //! Serving --Shutdown--> Draining                no new request; waits for answers and the disk
 //! Draining --idle--> Closing                    the last checkpoint is stored; the first shard waits for the others
 //! Closing --stored--> Stopped                   Lifecycle::Drained; the first shard has left the clean marker

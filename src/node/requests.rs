@@ -68,6 +68,7 @@ impl Shard {
             ApiKey::Fetch => self.fetch(now, meta, reader, fx),
             ApiKey::ListOffsets => self.list_offsets(now, meta, reader, fx),
             ApiKey::Metadata => self.metadata(now, meta, reader, fx),
+            ApiKey::FindCoordinator => self.find_coordinator(meta, reader),
             ApiKey::ApiVersions => self.api_versions(meta, reader),
             ApiKey::CreateTopics => self.create_topics(now, meta, reader, fx),
             ApiKey::DeleteTopics => self.delete_topics(now, meta, reader, fx),

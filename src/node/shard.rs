@@ -428,6 +428,7 @@ impl Shard {
             MeshMessage::Control { pending, command } => self.on_control(now, from, pending, &command, fx),
             MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
+            MeshMessage::FirstCheckpointMissing => self.publishing.old_files.clear(),
             MeshMessage::MetadataApplied { version } => self.on_metadata_applied(now, version, fx),
             MeshMessage::Drained => self.on_shard_drained(from),
         }

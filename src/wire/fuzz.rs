@@ -133,6 +133,7 @@ codecs! {
     create_topics CreateTopicsRequest CreateTopicsResponse,
     delete_topics DeleteTopicsRequest DeleteTopicsResponse,
     delete_records DeleteRecordsRequest DeleteRecordsResponse,
+    find_coordinator FindCoordinatorRequest FindCoordinatorResponse,
     init_producer_id InitProducerIdRequest InitProducerIdResponse,
     offset_for_leader_epoch OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
     describe_configs DescribeConfigsRequest DescribeConfigsResponse,

@@ -11,6 +11,8 @@ pub mod list_offsets;
 #[rustfmt::skip]
 pub mod metadata;
 #[rustfmt::skip]
+pub mod find_coordinator;
+#[rustfmt::skip]
 pub mod api_versions;
 #[rustfmt::skip]
 pub mod create_topics;

@@ -7,6 +7,7 @@ mod h00_produce;
 mod h01_fetch;
 mod h02_list_offsets;
 mod h03_metadata;
+mod h10_find_coordinator;
 mod h18_api_versions;
 mod h19_create_topics;
 mod h20_delete_topics;

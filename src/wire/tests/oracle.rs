@@ -67,6 +67,7 @@ static ORACLES: &[Oracle] = oracles! {
     ProduceRequest ProduceResponse FetchRequest FetchResponse ListOffsetsRequest ListOffsetsResponse
     MetadataRequest MetadataResponse ApiVersionsRequest ApiVersionsResponse CreateTopicsRequest CreateTopicsResponse
     DeleteTopicsRequest DeleteTopicsResponse DeleteRecordsRequest DeleteRecordsResponse
+    FindCoordinatorRequest FindCoordinatorResponse
     InitProducerIdRequest InitProducerIdResponse OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse
     DescribeConfigsRequest DescribeConfigsResponse AlterConfigsRequest AlterConfigsResponse
     DescribeLogDirsRequest DescribeLogDirsResponse CreatePartitionsRequest CreatePartitionsResponse
