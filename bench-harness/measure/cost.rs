@@ -1,0 +1,85 @@
+//! System calls and CPU per request, counted from outside by perf and the kernel's accounting.
+
+use std::io;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Common;
+use crate::broker::{Broker, fresh};
+use crate::connection::{Connection, fetch_request, produce_request};
+
+const TOPIC: &str = "cost";
+
+/// See the subcommand's help.
+pub fn cost(common: &Common, requests: u32, records: u32, bytes: usize, depth: usize) -> io::Result<()> {
+    let dir = fresh(common, "cost")?;
+    let broker = Broker::start(common, &dir)?;
+    let mut connection = Connection::open(&broker.address)?;
+    connection.create_topic(TOPIC, 1)?;
+    println!(
+        "{requests} requests, {records} records of {bytes} bytes each, depth {depth}, {} shards",
+        common.shards
+    );
+    let produce = produce_request(TOPIC, 0, records, bytes);
+    // Warm: the partition's first segment exists, its chunks have grown.
+    run(&mut connection, 1000, depth, &produce)?;
+    measure(&broker, "produce", requests, || run(&mut connection, requests, depth, &produce))?;
+    let fetch = fetch_request(TOPIC, 0, i64::from(records) * 500, 64 << 10, 0);
+    measure(&broker, "fetch of 64 KiB", requests, || run(&mut connection, requests, depth, &fetch))?;
+    broker.stop()?;
+    std::fs::remove_dir_all(&dir)
+}
+
+/// Sends the same request again and again, `depth` under way.
+fn run(connection: &mut Connection, requests: u32, depth: usize, frame: &[u8]) -> io::Result<()> {
+    let depth = depth as u32;
+    for n in 0..requests + depth {
+        if n < requests {
+            connection.send(frame)?;
+        }
+        if n >= depth {
+            connection.receive()?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    broker: &Broker,
+    name: &str,
+    requests: u32,
+    mut work: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    let perf = start_perf(broker.pid());
+    let before = broker.cpu()?;
+    work()?;
+    let cpu = broker.cpu()? - before;
+    let per_request = |total: f64| total / f64::from(requests);
+    let calls = match perf.and_then(stop_perf) {
+        Ok(calls) => format!("{:.2} system calls", per_request(calls as f64)),
+        Err(error) => format!("system calls unknown ({error})"),
+    };
+    println!("{name:<16} {:.1} us of CPU and {calls} per request", per_request(cpu.as_secs_f64() * 1e6));
+    Ok(())
+}
+
+fn start_perf(pid: u32) -> io::Result<Child> {
+    let perf = Command::new("perf")
+        .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", &pid.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // perf has no sign of being attached; what it misses in its first moments is a fraction of a per cent.
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(perf)
+}
+
+fn stop_perf(perf: Child) -> io::Result<u64> {
+    kill_process(Pid::from_child(&perf), Signal::INT)?;
+    let said = perf.wait_with_output()?.stderr;
+    let said = String::from_utf8_lossy(&said);
+    let count = said.lines().find_map(|line| line.split(',').next()?.trim().parse().ok());
+    count.ok_or_else(|| io::Error::other(format!("perf said: {}", said.trim())))
+}
