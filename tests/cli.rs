@@ -3,11 +3,15 @@
 //! Runs against any other broker as well (`CORELANE_TEST_BOOTSTRAP`): what is said here of topics and records is
 //! Kafka's behaviour. What looks into segment files then has nothing to look at and says so.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
+use corelane_base::rng::Rng;
 use serde_json::{Value, json};
 
 use crate::harness::{Broker, TestDir, binary};
@@ -70,7 +74,6 @@ fn finish(mut command: Command, input: &[u8]) -> Done {
 
 /// A topic name of its own for each call, because the broker may outlive the test.
 fn fresh(name: &str) -> String {
-    use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -417,4 +420,73 @@ fn cli_verify_accepts_what_the_broker_leaves_and_finds_damage() {
     assert!(done.stderr.contains("one segment is damaged"), "{done:?}");
     let empty = TestDir::new("cli-verify-empty");
     verify(empty.path()).expect_code(4);
+}
+
+/// Stands between clients and a broker and cuts connections after a number of bytes of answers, until told to stop.
+struct Scissors {
+    address: String,
+    cutting: Arc<AtomicBool>,
+    cuts: Arc<AtomicU32>,
+}
+
+impl Scissors {
+    /// Binds a port. `target` is asked for the broker's address with each connection: the broker starts later.
+    fn open(target: Arc<Mutex<String>>) -> Scissors {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let (cutting, cuts) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
+        let (switch, count) = (cutting.clone(), cuts.clone());
+        // Ends with the test process: nothing waits for it.
+        thread::spawn(move || {
+            let mut rng = Rng::new(2026);
+            for client in listener.incoming().map_while(Result::ok) {
+                let target = target.lock().expect("nobody panics with it").clone();
+                let Ok(broker) = TcpStream::connect(target) else { continue };
+                let limit = if switch.load(Ordering::Relaxed) { 600 + rng.below(1500) } else { u64::MAX };
+                relay(client, broker, limit, count.clone());
+            }
+        });
+        Scissors { address, cutting, cuts }
+    }
+}
+
+/// Copies both ways until one side ends, or `limit` bytes of answers went through.
+fn relay(client: TcpStream, broker: TcpStream, limit: u64, cuts: Arc<AtomicU32>) {
+    let mut up = (client.try_clone().expect("clones"), broker.try_clone().expect("clones"));
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut up.0, &mut up.1);
+        let _ = up.1.shutdown(Shutdown::Both);
+    });
+    thread::spawn(move || {
+        let copied = std::io::copy(&mut (&broker).take(limit), &mut &client);
+        if copied.is_ok_and(|copied| copied == limit) {
+            cuts.fetch_add(1, Ordering::Relaxed);
+        }
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = broker.shutdown(Shutdown::Both);
+    });
+}
+
+/// Answers get lost all the time; requests are sent again; every record is stored once and in order all the same.
+#[test]
+fn cli_lost_answers_store_nothing_twice() {
+    if !is_ours() {
+        return;
+    }
+    let target = Arc::new(Mutex::new(String::new()));
+    let scissors = Scissors::open(target.clone());
+    let advertised = format!("advertised.listeners=PLAINTEXT://{}", scissors.address);
+    let broker = Broker::start_with("cli-lost", &["--set", &advertised]);
+    broker.address().clone_into(&mut target.lock().expect("nobody panics with it"));
+
+    run(broker.address(), "topic create once", b"").expect_code(0);
+    let input: String = (0..6000).map(|n| format!("{n} {}\n", "x".repeat(n % 50))).collect();
+    let done = run(&scissors.address, "produce once --batch-bytes 1000 --output json", input.as_bytes());
+    let done = done.expect_code(0);
+    assert_eq!(done.json()["records"], json!(6000));
+    let cuts = scissors.cuts.load(Ordering::Relaxed);
+    assert!(cuts >= 10, "only {cuts} connections were cut: this test has tested nothing");
+    scissors.cutting.store(false, Ordering::Relaxed);
+    // An old connection may still carry its limit: the reader has its own.
+    assert_eq!(run(broker.address(), "consume once", b"").expect_code(0).stdout, input);
 }
