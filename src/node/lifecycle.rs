@@ -21,8 +21,6 @@ use crate::timers::Deadline;
 const HOUSEKEEPING_MS: u64 = 1000;
 /// Checkpoints bound what a start after a crash must scan.
 const CHECKPOINT_MS: u64 = 5000;
-/// Memory for the tails of all logs of one shard, in bytes; beyond it the oldest flushed parts are given back.
-const TAIL_BYTES_MAX: u64 = 512 << 20;
 /// How long a stop waits for answers before it goes on without them.
 const DRAIN_MS: u64 = 10_000;
 /// Below this room on the file system produce is refused, in bytes, or below a twentieth of it if that is less:
@@ -243,7 +241,7 @@ impl Shard {
         if !self.is_serving() {
             return;
         }
-        self.owner.tick(TAIL_BYTES_MAX / u64::from(self.settings.shard_count), now, &mut fx.disk);
+        self.owner.tick(now, &mut fx.disk);
         let cx = &mut self.owner.log_cx(now, &mut fx.disk);
         if let Some(log) = &mut self.metadata_log {
             log.tick(cx);

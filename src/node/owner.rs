@@ -32,6 +32,10 @@ pub const POOL_SLOT: u32 = u32::MAX;
 /// Batches of all partitions that wait for their logs, in bytes; beyond it they are refused.
 const DEFERRED_BYTES_MAX: usize = 256 << 20;
 
+/// The tails are looked at each time this fraction of their limit was appended: often enough to keep the limit, too
+/// seldom to be felt.
+const TAIL_CHECKS: u64 = 8;
+
 /// A fetch that waits for records: at most one per pending fetch and owner.
 #[derive(Debug)]
 struct Watch {
@@ -96,6 +100,8 @@ pub struct Owner {
     opening: u32,
     doomed: Vec<u32>,
     deferred_bytes: usize,
+    tail_bytes_max: u64,
+    appended_bytes: u64,
     sealed: bool,
     watches: Slots<Watch>,
     watch_of: BTreeMap<(ShardId, SlotId), SlotId>,
@@ -117,9 +123,9 @@ macro_rules! cx {
 }
 
 impl Owner {
-    /// Owns nothing yet; `start` follows.
+    /// Owns nothing yet; `start` follows. `tail_bytes_max`: how much memory the tails of all logs may hold together.
     #[must_use]
-    pub fn new(shard: ShardId) -> Owner {
+    pub fn new(shard: ShardId, tail_bytes_max: u64) -> Owner {
         Owner {
             shard,
             partitions: Vec::new(),
@@ -131,6 +137,8 @@ impl Owner {
             opening: 0,
             doomed: Vec::new(),
             deferred_bytes: 0,
+            tail_bytes_max,
+            appended_bytes: 0,
             sealed: false,
             watches: Slots::default(),
             watch_of: BTreeMap::new(),
@@ -346,6 +354,7 @@ impl Owner {
             partition.dirty = true;
             self.dirty.push(slot);
         }
+        self.appended_bytes += batch.len() as u64;
         let result = AppendResult {
             index,
             error: ErrorCode::None,
@@ -367,6 +376,9 @@ impl Owner {
 
     /// Ends the turn of every log that was written to.
     pub fn end_turn(&mut self, now: Now, disk: &mut DiskQueue) {
+        if self.appended_bytes > self.tail_bytes_max / TAIL_CHECKS {
+            self.bound_tails();
+        }
         for slot in core::mem::take(&mut self.dirty) {
             let partition = self.partitions[slot as usize].as_mut().expect("dirty partitions are kept");
             partition.dirty = false;
@@ -838,19 +850,26 @@ impl Owner {
     }
 
     /// Housekeeping of every log, about once a second: retention, rolls, memory.
-    pub fn tick(&mut self, tail_bytes_max: u64, now: Now, disk: &mut DiskQueue) {
+    pub fn tick(&mut self, now: Now, disk: &mut DiskQueue) {
         self.pool.tick(disk);
-        let mut tail_bytes = 0;
         for partition in self.partitions.iter_mut().flatten() {
             if partition.is_online() && !partition.deleted {
                 partition.log.tick(cx!(self, now, disk));
             }
-            tail_bytes += partition.log.tail_bytes();
         }
-        if tail_bytes > tail_bytes_max {
-            let live = self.partitions.iter().flatten().count().max(1) as u64;
+        self.bound_tails();
+    }
+
+    /// Gives back the oldest flushed tail memory of all logs if together they hold more than the shard may.
+    fn bound_tails(&mut self) {
+        self.appended_bytes = 0;
+        let logs = || self.partitions.iter().flatten().map(|partition| &partition.log);
+        let tail_bytes: u64 = logs().map(Log::tail_bytes).sum();
+        if tail_bytes > self.tail_bytes_max {
+            let holders = logs().filter(|log| log.tail_bytes() > 0).count().max(1) as u64;
+            let share = self.tail_bytes_max / 2 / holders;
             for partition in self.partitions.iter_mut().flatten() {
-                partition.log.evict_tail(tail_bytes_max / 2 / live);
+                partition.log.evict_tail(share);
             }
         }
     }

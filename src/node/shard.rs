@@ -33,6 +33,10 @@ use crate::timers::{Deadline, Timers};
 /// closed: waiting would let slow peers hold everybody's memory.
 const INBOX_BYTES_MAX: usize = 512 << 20;
 
+/// Memory for the tails of all logs of the broker, in bytes, shared out evenly among its shards; beyond it the oldest
+/// flushed parts are given back.
+const TAIL_BYTES_MAX: u64 = 512 << 20;
+
 /// What a shard must know from its start; fixed while it runs.
 #[derive(Debug, Clone)]
 pub struct ShardSettings {
@@ -108,7 +112,7 @@ impl Shard {
             image: ClusterImage::new(),
             metadata_version: 0,
             topic_configs: BTreeMap::new(),
-            owner: Owner::new(settings.shard),
+            owner: Owner::new(settings.shard, TAIL_BYTES_MAX / u64::from(settings.shard_count)),
             metadata_log: None,
             publishing: Publishing::default(),
             drained_others: 0,
