@@ -101,6 +101,8 @@ struct Host {
     lookups: BTreeMap<ReadTicket, LookupAsked>,
     /// The checkpoint being stored and the log start in it.
     checkpoint: Option<(DiskToken, i64)>,
+    /// Whether the last one was stored.
+    checkpoint_stored: bool,
 }
 
 /// Some logs, their disk, their clock.
@@ -186,6 +188,7 @@ impl LogWorld {
             reads: BTreeMap::new(),
             lookups: BTreeMap::new(),
             checkpoint: None,
+            checkpoint_stored: false,
         });
     }
 
@@ -681,6 +684,7 @@ impl LogWorld {
         }
         self.settle();
         clean &= self.disk.counts().faults == self.faults_at_start;
+        clean &= self.hosts.iter().all(|at| at.checkpoint_stored);
         self.disk.close();
         for at in &mut self.hosts {
             at.model.on_ending(if clean { Ending::Clean } else { Ending::Killed });
@@ -796,6 +800,7 @@ impl LogWorld {
         let at = &mut self.hosts[host as usize];
         let (expected, log_start) = at.checkpoint.take().expect("one was under way");
         assert_eq!(token, expected);
+        at.checkpoint_stored = stored;
         if stored {
             at.model.on_checkpoint_stored(log_start);
             if let Some(log) = at.log.as_mut() {

@@ -177,6 +177,10 @@ impl Producer {
     fn next_batch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<BatchNo> {
         let winding_up = self.winding_up;
         let target = &mut self.targets[index];
+        if cx.checker.partition(target.place).void && !target.queue.iter().any(|queued| queued.in_flight) {
+            target.queue.clear();
+            target.void = true;
+        }
         if target.void {
             return None;
         }
@@ -337,10 +341,6 @@ impl Actor for Producer {
             }
             target.queue.iter_mut().for_each(|queued| queued.in_flight = false);
             target.broken = false;
-            if cx.checker.partition(target.place).void {
-                target.queue.clear();
-                target.void = true;
-            }
         }
         self.wake_at = soon(cx.rng, cx.now, 200);
     }

@@ -273,6 +273,11 @@ impl World {
         }
         let now = self.clock.now();
         self.broker.exit(now);
+        let counts = self.broker.disk.counts();
+        if counts.faults + counts.refused_for_space > self.faults_at_start {
+            // A log that was given up is not checkpointed: for it, this was a crash.
+            self.checker.on_crash(|_| false);
+        }
         self.outcome.clean_stops += 1;
         self.drained = true;
         self.patience_until = Mono(u64::MAX);
