@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn lists_what_is_served_and_produce_from_zero() {
         let keys: Vec<i16> = advertised().map(|each| each.api_key).collect();
-        assert_eq!(keys, [0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 60, 75]);
+        assert_eq!(keys, [0, 1, 2, 3, 10, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 60, 75]);
         let produce = advertised().next().expect("at least one");
         assert_eq!((produce.min_version, produce.max_version), (0, 13));
         assert!(!ApiKey::Produce.info().serves(2));

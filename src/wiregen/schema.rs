@@ -15,9 +15,9 @@
 //! ```
 //! A field is: name, type, then in any order its versions (all of the parent's if absent), `null=V` (the versions that
 //! allow null; a `?` behind the type means all), `tag=N` (a tagged field), `default=X`, `ignorable` (dropped in silence
-//! by versions that lack it; every field of a response is), and the text behind `--`. Versions are `3`, `3-7` or `3+`. Types are `bool i8 i16 i32 i64
-//! u16 u32 f64 string bytes uuid records`, `[T]` for an array of `T`, and the name of a struct: defined by the lines
-//! nested under the field, or earlier in the same file.
+//! by versions that lack it; every field of a response is), and the text behind `--`. Versions are `3`, `3-7` or `3+`.
+//! Types are `bool i8 i16 i32 i64 u16 u32 f64 string bytes uuid records`, `[T]` for an array of `T`, and the name of a
+//! struct: defined by the lines nested under the field, or earlier in the same file.
 //!
 //! The parser rejects what the emitter could not do justice to, so that a slip in a definition is a message with a line
 //! number and not a codec that is quietly wrong.

@@ -1,6 +1,7 @@
 //! Requests and responses written out byte by byte from the protocol guide, so that neither the generator nor the
 //! oracle is the only witness.
 
+use crate::error_code::ErrorCode;
 use crate::frame::{self, FrameError, Split};
 use crate::header::{RequestHeader, ResponseHeader};
 use crate::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
@@ -76,6 +77,25 @@ fn api_versions_answers_have_the_old_header_in_every_version() {
     check(1, "00000014 00000007 0000 00000001 0000 0000 000d 00000000");
     let tags = "01 01 08 0000000000000002";
     check(3, &format!("0000001d 00000007 0000 02 0000 0000 000d 00 00000000 {tags}"));
+}
+
+#[test]
+fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
+    // What Kafka 4.3 says to franz-go, which begins with version 5: no throttle time, no tags, one line.
+    let recorded = bytes("00000000 0023 00000001 0012 0000 0004");
+    let body = ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: vec![ApiVersion { api_key: 18, min_version: 0, max_version: 4 }],
+        ..ApiVersionsResponse::default()
+    };
+    let mut w = Writer::new();
+    ResponseHeader { correlation_id: 0 }.encode(&mut w, 18, 5);
+    body.encode(&mut w, 0).expect("short");
+    assert_eq!(w.into_parts().expect("short").0, recorded);
+    let mut r = Reader::new(&recorded);
+    assert_eq!(ResponseHeader::decode(&mut r, 18, 5), Ok(ResponseHeader { correlation_id: 0 }));
+    assert_eq!(ApiVersionsResponse::decode(&mut r, 0), Ok(body));
+    assert_eq!(r.finish(), Ok(()));
 }
 
 #[test]
