@@ -18,6 +18,8 @@ pub mod partitioner;
 pub mod records;
 
 pub mod client;
+#[cfg(test)]
+mod client_test;
 pub mod segment_file;
 
 pub mod offsets;
