@@ -9,6 +9,7 @@
 //!    B  length (4)                       that many bytes of a pattern
 //!    D  payload                          its place in the file (4) and the payload, once it is on disk
 //!    R  place (4), length (4)            that part of the file, read past the cache
+//!    S  count (4)                        the first one's place (4), once so many blocks are written, each by itself
 //!    F  length (4)                       the pattern, its middle third from the file
 //!    T  milliseconds (4), payload        the payload, after that time
 //!    W  milliseconds (4)                 the time waited (4), after that time
@@ -24,7 +25,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf, Bytes, BytesMut};
-use corelane_base::aligned::{aligned_buffer, block_ceil};
+use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer, block_ceil};
 use corelane_base::id::{ConnId, ShardId};
 use corelane_base::time::{Mono, Now};
 use corelane_log::disk::{DiskOp, DiskOutcome, DiskToken, FileHandle};
@@ -80,6 +81,7 @@ enum Purpose {
     Create,
     Pattern,
     Commit(Vec<(Ask, Bytes, u64)>),
+    Scattered(Ask),
     Read(Ask),
     Middle { ask: Ask, len: usize },
     Tour { ask: Ask, check: Check },
@@ -110,6 +112,8 @@ pub struct ProbeMachine {
     trips: BTreeMap<Ask, (u32, u32)>,
     /// Operations of a tour still to come.
     tours: BTreeMap<Ask, u32>,
+    /// Blocks of a scattered write still to come, and the first one's place.
+    scattered: BTreeMap<Ask, (u32, u64)>,
     draining: bool,
     drained: bool,
 }
@@ -131,6 +135,7 @@ impl ProbeMachine {
             alarms: BTreeMap::new(),
             trips: BTreeMap::new(),
             tours: BTreeMap::new(),
+            scattered: BTreeMap::new(),
             draining: false,
             drained: false,
         }
@@ -206,6 +211,7 @@ impl ProbeMachine {
                 let (offset, len) = (u64::from(payload.get_u32_le()), payload.get_u32_le());
                 self.ask_disk(fx, DiskOp::Read { file: self.file(), offset, len }, Purpose::Read(ask));
             }
+            b'S' => self.scatter(ask, payload.get_u32_le(), fx),
             b'F' => {
                 let len = payload.get_u32_le() as usize;
                 let (offset, third) = (PATTERN_AT + (len / 3) as u64, (len / 3) as u32);
@@ -267,6 +273,29 @@ impl ProbeMachine {
         }
     }
 
+    /// Writes `count` blocks of the pattern in as many operations, the last one first.
+    fn scatter(&mut self, ask: Ask, count: u32, fx: &mut Effects) {
+        let size = BLOCK_BYTES * count as usize;
+        let mut buffer = aligned_buffer(size);
+        buffer.extend_from_slice(&pattern(0, size));
+        let (whole, first) = (buffer.freeze(), self.take_room(size as u64));
+        self.scattered.insert(ask, (count, first));
+        for index in (0..count as usize).rev() {
+            let offset = first + (index * BLOCK_BYTES) as u64;
+            let parts = vec![whole.slice(index * BLOCK_BYTES..(index + 1) * BLOCK_BYTES)];
+            let op = DiskOp::Write { file: self.file(), offset, parts, sync: index % 2 == 0 };
+            self.ask_disk(fx, op, Purpose::Scattered(ask));
+        }
+    }
+
+    /// A fresh part of the file.
+    fn take_room(&mut self, size: u64) -> u64 {
+        let offset = self.write_at;
+        self.write_at += size;
+        assert!(self.write_at <= PATTERN_AT, "scripts fit the file");
+        offset
+    }
+
     /// Asks for everything at once: the shell keeps operations on the same paths in order.
     fn tour(&mut self, ask: Ask, number: u32, fx: &mut Effects) {
         let dir = format!("tour-{}-{number}", self.shard);
@@ -324,6 +353,16 @@ impl ProbeMachine {
                     self.answer_parts(ask, vec![SendPart::Memory(place), SendPart::Memory(payload)]);
                 }
             }
+            Purpose::Scattered(ask) => {
+                assert!(matches!(outcome, DiskOutcome::Done), "not written: {outcome:?}");
+                let (left, first) = self.scattered.get_mut(&ask).expect("a scattered write under way");
+                *left -= 1;
+                if *left == 0 {
+                    let place = Bytes::copy_from_slice(&(*first as u32).to_le_bytes());
+                    self.scattered.remove(&ask);
+                    self.answer(ask, place);
+                }
+            }
             Purpose::Read(ask) => {
                 let DiskOutcome::Read(bytes) = outcome else { panic!("not read: {outcome:?}") };
                 self.answer(ask, bytes);
@@ -368,9 +407,7 @@ impl ProbeMachine {
             written.push((ask, payload, at));
         }
         buffer.resize(size as usize, 0);
-        let offset = self.write_at;
-        self.write_at += size;
-        assert!(self.write_at <= PATTERN_AT, "scripts fit the file");
+        let offset = self.take_room(size);
         let op = DiskOp::Write { file: self.file(), offset, parts: vec![buffer.freeze()], sync: true };
         self.ask_disk(fx, op, Purpose::Commit(written));
     }

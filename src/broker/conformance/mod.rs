@@ -53,6 +53,7 @@ pub const SCRIPTS: &[Script] = &[
     ("a thousand connections", 2, a_thousand_connections),
     ("parts from files", 1, parts_from_files),
     ("durable echo", 2, durable_echo),
+    ("many disk operations at once", 1, many_disk_operations_at_once),
     ("timers", 1, timers),
     ("mesh", 3, mesh),
     ("small files", 2, small_files),
@@ -250,6 +251,26 @@ fn durable_echo(peers: &mut dyn Peers) {
     peers.send(clients[0], &request(b'D', &large));
     peers.receive(clients[0], 4);
     check_received(peers, clients[0], &large);
+}
+
+fn many_disk_operations_at_once(peers: &mut dyn Peers) {
+    // More than any shell hands to its disk at once.
+    const COUNT: u32 = 500;
+    let peer = peers.connect();
+    peers.send(peer, &request(b'S', &COUNT.to_le_bytes()));
+    let first = peers.receive(peer, 4);
+    let first = u32::from_le_bytes(first.try_into().expect("four bytes"));
+    let expected = pattern(0, COUNT as usize * 4096);
+    let mut reads = Vec::new();
+    for index in 0..COUNT {
+        let at = (first + index * 4096 + index).to_le_bytes();
+        reads.extend(request(b'R', &[at.as_slice(), &3000_u32.to_le_bytes()].concat()));
+    }
+    peers.send(peer, &reads);
+    for index in 0..COUNT as usize {
+        let at = index * 4096 + index;
+        check_received(peers, peer, &expected[at..at + 3000]);
+    }
 }
 
 fn timers(peers: &mut dyn Peers) {

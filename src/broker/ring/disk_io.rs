@@ -20,6 +20,12 @@ use crate::ring::uring::{Completion, Kind, Uring, user_data};
 /// `IOV_MAX`: how many pieces one write may have; the rest follows as after a short write.
 const IOVECS_MAX: usize = 1024;
 
+/// Operations of one kind that the kernel works on at once; more wait here, first come first served. A device queues 128
+/// or more; beyond its queue the kernel would hand each submission to a thread of its own, and history reads would
+/// stand in the way of commits.
+const WRITES_MAX: usize = 64;
+const READS_MAX: usize = 16;
+
 /// What the kernel says of a failed operation, in the log's words.
 pub fn disk_error(errno: i32) -> DiskError {
     match errno {
@@ -69,6 +75,16 @@ pub(super) struct Disk {
     free: Vec<u32>,
     /// Answers that needed no disk.
     ready: VecDeque<Answer>,
+    writes: Lane,
+    reads: Lane,
+}
+
+/// Operations of one kind, by their slots.
+#[derive(Default)]
+struct Lane {
+    /// What the kernel works on.
+    under_way: usize,
+    waiting: VecDeque<u32>,
 }
 
 impl Disk {
@@ -132,8 +148,31 @@ impl Disk {
             self.jobs.push(None);
             (self.jobs.len() - 1) as u32
         });
-        self.jobs[slot as usize] = Some(job);
-        self.submit(uring, slot);
+        let (lane, count_max) = self.lane(&job.work);
+        if lane.under_way < count_max {
+            lane.under_way += 1;
+            self.jobs[slot as usize] = Some(job);
+            self.submit(uring, slot);
+        } else {
+            lane.waiting.push_back(slot);
+            self.jobs[slot as usize] = Some(job);
+        }
+    }
+
+    fn lane(&mut self, work: &Work) -> (&mut Lane, usize) {
+        match work {
+            Work::Write { .. } => (&mut self.writes, WRITES_MAX),
+            Work::Read { .. } => (&mut self.reads, READS_MAX),
+        }
+    }
+
+    /// Lets the next of the same kind begin in the place of a finished one.
+    fn next(&mut self, uring: &mut Uring, finished: &Work) {
+        let (lane, _) = self.lane(finished);
+        match lane.waiting.pop_front() {
+            Some(slot) => self.submit(uring, slot),
+            None => lane.under_way -= 1,
+        }
     }
 
     /// Submits what of the job in `slot` is not done.
@@ -184,6 +223,7 @@ impl Disk {
         };
         let job = self.jobs[slot as usize].take().expect("looked at just before");
         self.free.push(slot);
+        self.next(uring, &job.work);
         let token = job.token;
         let result = result.and_then(|()| job.finish(counters));
         sink(Event::Disk { token, result });

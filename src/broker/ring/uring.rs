@@ -124,7 +124,9 @@ impl Uring {
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             // Full: hand over what is there. A kernel that is out of memory is waited for: there is nothing else
             // this thread could usefully do, and the condition passes.
-            let _ = self.enter();
+            if let Err(e) = self.enter() {
+                panic!("a ring that worked cannot be entered any more: {e}");
+            }
         }
     }
 
