@@ -123,8 +123,8 @@ impl SegmentPool {
 
     /// Takes over a former segment's file, `len` bytes long. `watches` are the handles that may still be in use.
     pub fn recycle(&mut self, path: String, len: u64, watches: Vec<FileWatch>, disk: &mut DiskQueue) {
-        let number = self.number();
-        self.handovers.push_back(Handover { from: path, number, len, watches, kept: false });
+        // The number is given when it is used: until `spare/` is listed, nobody knows which are free.
+        self.handovers.push_back(Handover { from: path, number: 0, len, watches, kept: false });
         self.rename_next(disk);
     }
 
@@ -133,11 +133,12 @@ impl SegmentPool {
             return;
         }
         let Some(first) = self.handovers.front() else { return };
-        let (number, kept) = (first.number, self.has_room(first.len));
+        let (from, kept) = (first.from.clone(), self.has_room(first.len));
+        let number = self.number();
         let to = if kept { self.dirty_path(number) } else { format!("deleted/{}/{number}", self.shard) };
-        let op = DiskOp::Rename { from: first.from.clone(), to };
-        self.renaming = Some(disk.push(self.slot, op));
+        self.renaming = Some(disk.push(self.slot, DiskOp::Rename { from, to }));
         if let Some(first) = self.handovers.front_mut() {
+            first.number = number;
             first.kept = kept;
         }
     }

@@ -46,10 +46,10 @@ pub enum Phase {
     Removing,
     /// What stands behind the last batch is being read.
     Behind(TailCheck),
-    /// The block that holds the last batch's end is being read.
-    LastBlock(TailCheck),
-    /// That block is being written with zeros behind the end.
-    Repairing(TailCheck),
+    /// What may not be on stable storage is being read.
+    Rereading(TailCheck),
+    /// It is being written again, with zeros behind the end.
+    Rewriting(TailCheck),
     /// The rest of a torn write is being overwritten.
     Zeroing,
 }
@@ -75,6 +75,8 @@ pub struct Recovery {
     pub file_bytes: u64,
     /// The place in the file being looked at.
     pub scanner: Option<Scanner>,
+    /// Where going through the last segment began: what lies before is as the checkpoint says.
+    pub scan_start: u64,
     /// Where the batches of the last segment end.
     pub end_position: u64,
     /// They end at something that is no batch, not at zeros.
@@ -97,6 +99,7 @@ impl Recovery {
             extra_file: None,
             file_bytes: 0,
             scanner: None,
+            scan_start: 0,
             end_position: 0,
             ends_invalid: false,
             phase: Phase::Listing,

@@ -14,12 +14,17 @@
 //!   |-- something, then zeros from one largest commit on: a torn write; it is cut and overwritten with zeros
 //!   |-- something further behind: damage inside acknowledged data      --> Offline
 //!   v
+//! write the last largest commit before the end once more
+//!   v
 //! Online
 //! ```
 //!
 //! A commit is one write, and the next starts when it has completed; so whatever an interrupted write left lies within
 //! one largest commit behind the last acknowledged byte, and everything acknowledged lies before it. Data that follows
 //! further behind was acknowledged: cutting there would lose it without a word.
+//!
+//! What is found whole was not necessarily acknowledged, nor need it be on stable storage: it may be of the write that
+//! failed, or that was under way, and be read back from a cache. From here on it counts as flushed, so it is made so.
 //!
 //! Logs whose durability is relaxed may lose acknowledged data with the power supply, in any order of blocks: there the
 //! log is cut at the first damage, with a notice.
@@ -121,8 +126,8 @@ impl Log {
             }
             (Phase::Removing, Ok(_)) => self.begin_candidate(cx),
             (Phase::Behind(check), Ok(DiskOutcome::Read(bytes))) => self.on_behind(check, &bytes, cx),
-            (Phase::LastBlock(check), Ok(DiskOutcome::Read(bytes))) => self.repair_block(check, bytes, cx),
-            (Phase::Repairing(check), Ok(_)) => self.repair_rest(check, cx),
+            (Phase::Rereading(check), Ok(DiskOutcome::Read(bytes))) => self.rewrite(check, &bytes, cx),
+            (Phase::Rewriting(check), Ok(_)) => self.repair_rest(check, cx),
             (Phase::Zeroing, Ok(_)) => self.finish_recovery(cx),
             (_, Err(error)) => self.go_offline(OfflineReason::FileFailed { path, error }, cx),
             (_, Ok(_)) => {
@@ -281,6 +286,7 @@ impl Log {
             return self.go_offline(OfflineReason::Corrupt { path, position: len }, cx);
         }
         last.on_opened(file, len);
+        recovery.scan_start = position;
         recovery.scanner = Some(Scanner::new(position, len, self.log_end_offset, gaps, latest, limit));
         self.scan_on(cx);
     }
@@ -384,7 +390,7 @@ impl Log {
             return self.recover_with(Phase::Behind(check), op, cx);
         }
         match check.last_nonzero {
-            None => self.finish_recovery(cx),
+            None => self.reread(check, cx),
             Some(at) if at >= check.end + self.torn_bytes_max() => {
                 if self.settings.durability == Durability::Sync {
                     let path = self.segments.back().map_or(String::new(), |last| last.path(&self.dir));
@@ -409,10 +415,9 @@ impl Log {
         self.look_on(check, cx);
     }
 
-    /// Cuts a torn write off: first the block that holds the last batch's end.
+    /// Cuts a torn write off.
     fn cut(&mut self, check: TailCheck, cx: &mut LogCx<'_>) {
         let last = self.segments.back().expect("the check is about a segment");
-        let file = last.handle().cloned().expect("the last file is open");
         self.notice(
             NoticeLevel::Warn,
             cx,
@@ -423,28 +428,42 @@ impl Log {
                 log_name(last.base_offset),
             ),
         );
-        let offset = block_floor(check.end);
-        let len = (check.end - offset) as u32;
-        if len == 0 {
-            return self.repair_rest(check, cx);
-        }
-        self.recover_with(Phase::LastBlock(check), DiskOp::Read { file, offset, len }, cx);
+        self.reread(check, cx);
     }
 
-    fn repair_block(&mut self, check: TailCheck, bytes: Bytes, cx: &mut LogCx<'_>) {
+    /// Reads what may not be on stable storage.
+    fn reread(&mut self, check: TailCheck, cx: &mut LogCx<'_>) {
+        let torn_bytes_max = self.torn_bytes_max();
+        let Some(recovery) = self.recovery.as_ref() else { return };
+        let scan_start = recovery.scan_start;
+        if check.end == scan_start && check.last_nonzero.is_none() {
+            return self.finish_recovery(cx);
+        }
         let last = self.segments.back().expect("the check is about a segment");
-        let offset = block_floor(check.end);
-        if bytes.len() as u64 != check.end - offset {
+        let file = last.handle().cloned().expect("the last file is open");
+        let from = block_floor(scan_start.max(check.end.saturating_sub(torn_bytes_max)));
+        if from == check.end {
+            return self.repair_rest(check, cx);
+        }
+        let len = u32::try_from(check.end - from).expect("a commit is smaller than 4 GiB");
+        self.recover_with(Phase::Rereading(check), DiskOp::Read { file, offset: from, len }, cx);
+    }
+
+    fn rewrite(&mut self, check: TailCheck, bytes: &Bytes, cx: &mut LogCx<'_>) {
+        let last = self.segments.back().expect("the check is about a segment");
+        let from = check.end.checked_sub(bytes.len() as u64).filter(|&from| from == block_floor(from));
+        let Some(offset) = from.filter(|_| !bytes.is_empty()) else {
             let path = last.path(&self.dir);
             return self.go_offline(OfflineReason::Corrupt { path, position: check.end }, cx);
-        }
+        };
         let file = last.handle().cloned().expect("the last file is open");
-        let mut block: BytesMut = aligned_buffer(BLOCK_BYTES);
-        block.extend_from_slice(&bytes);
-        block.resize(BLOCK_BYTES, 0);
-        self.last_block = LastBlock::Known(bytes);
-        let op = DiskOp::Write { file, offset, parts: vec![block.freeze()], sync: true };
-        self.recover_with(Phase::Repairing(check), op, cx);
+        let padded = block_ceil(bytes.len() as u64) as usize;
+        let mut blocks: BytesMut = aligned_buffer(padded);
+        blocks.extend_from_slice(bytes);
+        blocks.resize(padded, 0);
+        self.last_block = LastBlock::Known(bytes.slice((block_floor(check.end) - offset) as usize..));
+        let op = DiskOp::Write { file, offset, parts: vec![blocks.freeze()], sync: true };
+        self.recover_with(Phase::Rewriting(check), op, cx);
     }
 
     fn repair_rest(&mut self, check: TailCheck, cx: &mut LogCx<'_>) {
