@@ -7,6 +7,7 @@ mod wire_client;
 mod fetched;
 mod cli;
 mod clients;
+mod crash;
 mod full_disk;
 mod hostile;
 mod tidy;
