@@ -5,6 +5,7 @@
 //! The disk is a small ext4 file system in a file, mounted through a loop device. That needs root; without it the
 //! test says so and ends.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -46,10 +47,22 @@ impl SmallDisk {
     fn mount(image: &Path, mounted_at: &Path) -> Result<SmallDisk, String> {
         let file = std::fs::File::create(image).map_err(|error| error.to_string())?;
         file.set_len(DISK_MIB << 20).map_err(|error| error.to_string())?;
-        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(image))?;
+        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-b", "4096"]).arg(image))?;
         std::fs::create_dir_all(mounted_at).map_err(|error| error.to_string())?;
         run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(mounted_at))?;
         Ok(SmallDisk { mounted_at: mounted_at.to_path_buf() })
+    }
+
+    /// Takes every block that is left, as somebody else's file does. Removing it gives them back.
+    fn take_the_rest(&self) -> PathBuf {
+        let path = self.mounted_at.join("somebody-elses-file");
+        let mut file = std::fs::File::create(&path).expect("an inode is left");
+        for size in [1 << 20, 4096] {
+            let zeros = vec![0; size];
+            while file.write(&zeros).is_ok_and(|count| count > 0) {}
+        }
+        assert!(self.free() < 4096, "nothing is left");
+        path
     }
 
     /// Bytes that can still be written.
@@ -251,12 +264,21 @@ fn a_full_disk_refuses_writes_serves_reads_and_heals() {
     assert!(count(&kept) > before + half / 2, "the room of what was deleted is used");
 
     broker.kill();
+    let foreign = disk.take_the_rest();
     broker.launch();
     check_after_start(&broker, "kept", &kept);
-    tell("killed and started on the full disk", &kept);
+    tell("killed and started without a free block", &kept);
     broker.stop();
     broker.launch();
     check_after_start(&broker, "kept", &kept);
-    tell("stopped and started on the full disk", &kept);
+    tell("stopped and started without a free block", &kept);
+    std::fs::remove_file(foreign).expect("somebody else's file");
+    delete_topic(&mut Connection::open(broker.address()), "kept");
+    let mut connection = Connection::open(broker.address());
+    create_topic(&mut connection, "after", 1, &[]);
+    let mut after = [Written::default()];
+    heal(broker.address(), "after", &mut after[0]);
+    check_all(broker.address(), "after", &after);
+    tell("emptied and written to again", &after);
     broker.kill();
 }
