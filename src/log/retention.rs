@@ -144,9 +144,9 @@ impl Log {
 
     /// Lets go of deleted segments' files, once no stored checkpoint counts on them, or when room is short.
     fn release_doomed(&mut self, cx: &mut LogCx<'_>) {
-        while let Some(doomed) =
-            self.doomed.pop_front_if(|doomed| doomed.change <= self.stored.changes || self.space_full)
-        {
+        let stored = self.stored.changes;
+        while self.doomed.front().is_some_and(|doomed| doomed.change <= stored || self.space_full) {
+            let Some(doomed) = self.doomed.pop_front() else { return };
             let index = format!("{}/{}", self.dir, index_name(doomed.base_offset));
             self.start(Job::Ignored, DiskOp::Remove { path: index }, cx);
             let path = format!("{}/{}", self.dir, log_name(doomed.base_offset));
