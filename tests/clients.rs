@@ -1,13 +1,15 @@
-//! Unmodified Kafka clients against the broker: each writes 500,000 records and reads them back (and one other client
-//! reads them too), every byte compared.
+//! Unmodified Kafka clients against the broker: each writes 500,000 records and reads them back (and one
+//! other client reads them too), every byte compared.
 //!
-//! The work is done by the programs in `tests/clients/` (what they do exactly: `tests/clients/README.md`); here is only
-//! which program runs when, and what it must report. Covered per client: every compression with 100,000 records, every
-//! acks with 166,667 of these 500,000 (acks=all the first third of each topic, 1 the second, 0 the last; so each
-//! compression meets each acks with 33,333 records), reading from earliest, from an offset and from a timestamp.
-//! On a broker of its own per client, so that one failure does not hide another.
+//! The work is done by the programs in `tests/clients/` (what they do exactly: `tests/clients/README.md`);
+//! here is only which program runs when, and what it must report. Covered per client: every compression with
+//! 100,000 records, every acks with 166,667 of these 500,000 (acks=all the first third of each topic, 1 the
+//! second, 0 the last; so each compression meets each acks with 33,333 records), reading from earliest, from
+//! an offset and from a timestamp. On a broker of its own per client, so that one failure does not hide
+//! another.
 //!
-//! After the programs, the stored batches are looked at: what a client was told to compress must be stored compressed.
+//! After the programs, the stored batches are looked at: what a client was told to compress must be stored
+//! compressed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,8 @@ use crate::harness::Broker;
 const RECORD_COUNT: u64 = 100_000;
 const TOPIC_RECORD_COUNT: u64 = 5 * RECORD_COUNT;
 
-/// Programs that may run at the same time, whatever number of threads the tests have: each keeps a core busy, and so
-/// does the broker.
+/// Programs that may run at the same time, whatever number of threads the tests have: each keeps a core busy,
+/// and so does the broker.
 const PROGRAM_COUNT_MAX: u32 = 2;
 
 /// A client program: how to start it, and what the records it writes look like to others.
@@ -210,8 +212,9 @@ fn check_client(writer: Program, reader: Program) {
     }
 }
 
-/// Everything a client was told to compress is stored so. Clients may leave a batch alone that would not become
-/// smaller (librdkafka does so with the small batches at the end of a run), never choose another codec.
+/// Everything a client was told to compress is stored so. Clients may leave a batch alone that would not
+/// become smaller (librdkafka does so with the small batches at the end of a run), never choose another
+/// codec.
 fn check_stored(broker: &Broker, topic: &str, codec: Codec) {
     let batches = fetched::batches(broker.address(), topic);
     let total: u64 = batches.iter().map(|batch| batch.record_count).sum();

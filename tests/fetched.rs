@@ -1,8 +1,8 @@
 //! Looks at batches as the broker stores and sends them: a fetch by hand over a raw socket, headers only.
 //!
-//! Not a client library: it knows exactly three requests in one old version each (ListOffsets 1, Fetch 4, and the
-//! framing around them), because no client tells its user how a batch was compressed. An old version on purpose:
-//! both ends of the version ranges are used by somebody.
+//! Not a client library: it knows exactly three requests in one old version each (ListOffsets 1, Fetch 4, and
+//! the framing around them), because no client tells its user how a batch was compressed. An old version on
+//! purpose: both ends of the version ranges are used by somebody.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -172,8 +172,8 @@ impl Connection {
         body.extend(offset.to_be_bytes());
         body.extend(FETCH_SIZE_MAX.to_be_bytes());
         let answer = self.ask(FETCH, 4, &body);
-        // Throttle time, one topic, its name, one partition, its number; then error, high watermark, last stable
-        // offset, the aborted transactions (none, or null), and the records with their size.
+        // Throttle time, one topic, its name, one partition, its number; then error, high watermark, last
+        // stable offset, the aborted transactions (none, or null), and the records with their size.
         let at = 4 + 4 + 2 + topic.len() + 4 + 4;
         let error = i16::from_be_bytes([answer[at], answer[at + 1]]);
         assert_eq!(error, 0, "Fetch of {topic} partition {partition} offset {offset}");

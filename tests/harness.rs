@@ -1,10 +1,10 @@
 //! Starts the built broker as users start it, and stops it again.
 //!
-//! It is no client: tests talk to `Broker::address` with real clients or with raw sockets. Nothing here waits for a
-//! fixed time: the broker says on its standard output that it serves (`listening on HOST:PORT`), and the harness
-//! reads that pipe with a deadline. Ports are chosen by the broker (`--listen 127.0.0.1:0`), so tests run side by
-//! side. Which binary is started: `CORELANE_TEST_BIN` if set (`tests/run` sets it to the release build, which is
-//! what users run), else the one Cargo built for this test run.
+//! It is no client: tests talk to `Broker::address` with real clients or with raw sockets. Nothing here waits
+//! for a fixed time: the broker says on its standard output that it serves (`listening on HOST:PORT`), and
+//! the harness reads that pipe with a deadline. Ports are chosen by the broker (`--listen 127.0.0.1:0`), so
+//! tests run side by side. Which binary is started: `CORELANE_TEST_BIN` if set (`tests/run` sets it to the
+//! release build, which is what users run), else the one Cargo built for this test run.
 //!
 //! The same client tests run against any other broker, the oracle of `tests/kafka/run` above all, when
 //! `CORELANE_TEST_BOOTSTRAP=HOST:PORT` is set: then nothing is started.
@@ -18,8 +18,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a broker may take to say that it serves. Far above the promise (100 ms), because a loaded two-core
-/// machine builds and tests at the same time; the promise itself is measured elsewhere.
+/// How long a broker may take to say that it serves. Far above the promise (100 ms), because a loaded
+/// two-core machine builds and tests at the same time; the promise itself is measured elsewhere.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long a broker may take to drain after SIGTERM.
@@ -28,8 +28,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// Numbers the directories of one test process.
 static DIRECTORY_COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A directory of its own for one test, below Cargo's target directory (a real file system, not tmpfs: the broker
-/// wants `O_DIRECT`). Removed at the end of a test that passed, kept after one that failed.
+/// A directory of its own for one test, below Cargo's target directory (a real file system, not tmpfs: the
+/// broker wants `O_DIRECT`). Removed at the end of a test that passed, kept after one that failed.
 pub struct TestDir {
     path: PathBuf,
 }
@@ -62,8 +62,8 @@ impl Drop for TestDir {
 
 /// One started process that said it listens.
 ///
-/// Invariant: `child` is a process this value started and has not yet waited for, so its pid cannot be anybody
-/// else's.
+/// Invariant: `child` is a process this value started and has not yet waited for, so its pid cannot be
+/// anybody else's.
 struct Process {
     child: Child,
     /// Lines of standard output after the ready line; the reading thread ends with the pipe.
@@ -73,8 +73,8 @@ struct Process {
 }
 
 impl Process {
-    /// Starts `command` and waits for its ready line. Standard output and error end up in `log`, which is appended
-    /// to. Errors: the text says what happened and holds the end of the log.
+    /// Starts `command` and waits for its ready line. Standard output and error end up in `log`, which is
+    /// appended to. Errors: the text says what happened and holds the end of the log.
     fn start(command: &mut Command, log: &Path, deadline: Duration) -> Result<Process, String> {
         let file = File::options().create(true).append(true).open(log).map_err(|e| format!("{e}"))?;
         let errors = file.try_clone().map_err(|e| format!("{e}"))?;
@@ -113,8 +113,8 @@ impl Process {
                 }
                 Err(RecvTimeoutError::Timeout) => return Err(format!("not ready within {deadline:?}")),
                 Err(RecvTimeoutError::Disconnected) => {
-                    // The pipe is closed: the process ends, or will never speak again. A kill does not change the
-                    // status of one that is ending.
+                    // The pipe is closed: the process ends, or will never speak again. A kill does not change
+                    // the status of one that is ending.
                     let _ = self.child.kill();
                     let status = self.child.wait().map_err(|e| format!("{e}"))?;
                     return Err(format!("ended before it was ready: {status}"));
@@ -130,8 +130,8 @@ impl Process {
     }
 }
 
-/// Copies the process's standard output into its log and hands on each line. A full disk or a test that no longer
-/// listens does not stop it: the pipe must be drained, or the process would block.
+/// Copies the process's standard output into its log and hands on each line. A full disk or a test that no
+/// longer listens does not stop it: the pipe must be drained, or the process would block.
 fn copy_lines(stdout: impl io::Read, mut log: File, sender: &mpsc::Sender<String>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let _ = writeln!(log, "{line}");
@@ -203,7 +203,8 @@ impl Broker {
         self.process.as_ref().expect("a broker that this test started and did not stop").child.id()
     }
 
-    /// Starts the broker on its data directory, which may hold data. Panics: if it runs, or does not become ready.
+    /// Starts the broker on its data directory, which may hold data. Panics: if it runs, or does not become
+    /// ready.
     pub fn launch(&mut self) {
         if let Err(why) = self.try_launch() {
             panic!("the broker did not start: {why}");

@@ -1,6 +1,6 @@
 //! Apache Kafka's own command-line tools against the broker, run as the classes that its shell scripts run:
-//! kafka-topics, kafka-configs, kafka-get-offsets, kafka-delete-records, kafka-log-dirs, kafka-console-producer and
-//! kafka-producer-perf-test, the last two with 100,000 records each.
+//! kafka-topics, kafka-configs, kafka-get-offsets, kafka-delete-records, kafka-log-dirs,
+//! kafka-console-producer and kafka-producer-perf-test, the last two with 100,000 records each.
 //!
 //! What is compared is what the tools print, word for word where it matters; against Kafka itself
 //! (`CORELANE_TEST_BOOTSTRAP`) the same test passes.
