@@ -121,8 +121,12 @@ fn run_all(table: &str, cases: &[Case], address: &str, healthy: &Healthy) -> Vec
     let began = Instant::now();
     let run: Vec<&Case> = cases.iter().filter(|case| case.kafka || !is_on_kafka()).collect();
     let failed: Vec<String> = run.iter().filter_map(|case| case.run(address).err()).collect();
-    println!("{table}: {} of {} cases right, in {:?}", run.len() - failed.len(), run.len(), began.elapsed());
-    healthy.check_alive(table);
+    let (right, took) = (run.len() - failed.len(), began.elapsed());
+    let slowest = healthy.check_alive(table);
+    println!(
+        "{table}: {right} of {} cases right, in {took:?}; the healthy client's slowest {slowest:?}",
+        run.len()
+    );
     failed
 }
 

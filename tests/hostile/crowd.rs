@@ -37,9 +37,14 @@ pub fn run(address: &str, healthy: &Healthy) {
         }
         let began = Instant::now();
         crowd(address, healthy);
-        healthy.check_alive(name);
-        println!("{name}: {:?}", began.elapsed());
+        tell(&format!("{name}, over after {:?}", began.elapsed()), healthy);
     }
+}
+
+/// Makes sure that the healthy client gets on, and tells how well.
+fn tell(place: &str, healthy: &Healthy) {
+    let slowest = healthy.check_alive(place);
+    println!("{place}: the healthy client's slowest round trip took {slowest:?}");
 }
 
 fn all_metadata() -> Vec<u8> {
@@ -64,7 +69,7 @@ fn visitors(address: &str, _: &Healthy) {
 
 fn silent(address: &str, healthy: &Healthy) {
     let held: Vec<Connection> = (0..HELD).map(|_| Connection::open(address)).collect();
-    healthy.check_alive("connections that say nothing, held");
+    tell("connections that say nothing, held", healthy);
     drop(held);
 }
 
@@ -77,7 +82,7 @@ fn loris(address: &str, healthy: &Healthy) {
             connection.send(&[*byte]).expect("a slow client is still a client");
         }
         if at % 8 == 0 {
-            healthy.check_alive("slow loris, held");
+            tell("slow loris, held", healthy);
         }
     }
     for connection in &mut held {
@@ -93,7 +98,7 @@ fn announcers(address: &str, healthy: &Healthy) {
     for connection in &mut held {
         let _ = connection.send(&announced);
     }
-    healthy.check_alive("large frames that never end, held");
+    tell("large frames that never end, held", healthy);
 }
 
 /// Every connection sends requests as long as the broker takes them and reads no answer.
@@ -103,11 +108,11 @@ fn deaf(address: &str, healthy: &Healthy) {
     for connection in &mut held {
         connection.send_without_waiting(&requests);
     }
-    healthy.check_alive("clients that never read, held");
+    tell("clients that never read, held", healthy);
     for connection in &mut held {
         connection.send_without_waiting(&requests);
     }
-    healthy.check_alive("clients that never read, held on");
+    tell("clients that never read, held on", healthy);
 }
 
 /// Every connection sends 32 MiB of a request of 100 MiB: so much must be held, but no more.
@@ -124,7 +129,7 @@ fn half_sent(address: &str, healthy: &Healthy) {
             let _ = connection.send(&part);
         }
     }
-    healthy.check_alive("large frames that end half-way, held");
+    tell("large frames that end half-way, held", healthy);
 }
 
 /// Every connection asks for 20 MiB of records, again and again, and reads none of them.
@@ -148,7 +153,7 @@ fn hungry(address: &str, healthy: &Healthy) {
     for connection in &mut held {
         connection.send_without_waiting(&greedy);
     }
-    healthy.check_alive("clients that fetch much and never read, held");
+    tell("clients that fetch much and never read, held", healthy);
 }
 
 /// Every connection asks for records that never come, as patiently as can be said, and leaves.
@@ -161,6 +166,6 @@ fn leavers(address: &str, healthy: &Healthy) {
         for connection in &mut held {
             connection.send(&patient).expect("a valid request");
         }
-        healthy.check_alive("long polls, held");
+        tell("long polls, held", healthy);
     }
 }

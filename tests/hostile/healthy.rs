@@ -23,6 +23,8 @@ const ROUNDS_ALIVE: u64 = 3;
 struct State {
     rounds: u64,
     failure: Option<String>,
+    /// Since somebody last asked.
+    slowest: Duration,
 }
 
 /// The running client.
@@ -45,16 +47,18 @@ impl Healthy {
         Healthy { stop, shared, thread: Some(thread) }
     }
 
-    /// Waits until the client has done some more rounds. Panics: if it failed or does not get on.
-    pub fn check_alive(&self, place: &str) {
+    /// Waits until the client has done some more rounds; the slowest since the last time. Panics: if it failed or does
+    /// not get on.
+    pub fn check_alive(&self, place: &str) -> Duration {
         let (state, changed) = &*self.shared;
         let state = state.lock().expect("the client's thread does not panic");
         let wanted = state.rounds + ROUNDS_ALIVE;
         let waiting = |state: &mut State| state.failure.is_none() && state.rounds < wanted;
         let limit = ROUND_MAX * (ROUNDS_ALIVE as u32 + 1);
-        let (state, timeout) = changed.wait_timeout_while(state, limit, waiting).expect("no panic");
+        let (mut state, timeout) = changed.wait_timeout_while(state, limit, waiting).expect("no panic");
         assert_eq!(state.failure, None, "the healthy client failed during: {place}");
         assert!(!timeout.timed_out(), "the healthy client stands still after: {place}");
+        std::mem::take(&mut state.slowest)
     }
 
     /// Ends the client; its slowest round. Panics: if it failed.
@@ -90,6 +94,7 @@ fn live(
         offset += 1;
         let mut state = told.0.lock().expect("the test's thread does not panic with the lock");
         state.rounds += 1;
+        state.slowest = state.slowest.max(took);
         state.failure = result.err();
         told.1.notify_all();
         if state.failure.is_some() {
