@@ -86,7 +86,7 @@ fn index(c: &mut Criterion) {
     let size = batch.len() as u32;
     let count = (1 << 30) / size;
     let mut index = SegmentIndex::new(Offset(0), 4096);
-    let mut append = |index: &mut SegmentIndex| {
+    let append = |index: &mut SegmentIndex| {
         let header = header.at(index.next_offset(), LeaderEpoch(0));
         index.on_appended(&header, index.end_position());
     };

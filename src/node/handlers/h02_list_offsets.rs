@@ -95,6 +95,5 @@ fn partition_response((partition, answer): &(i32, Option<QueryResult>)) -> ListO
         timestamp: timestamp.0,
         offset: offset.0,
         leader_epoch: leader_epoch.0,
-        ..ListOffsetsPartitionResponse::default()
     }
 }

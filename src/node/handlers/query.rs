@@ -55,7 +55,7 @@ impl Shard {
 
     /// Asks the owners; the request is answered when all have.
     pub(crate) fn ask(&mut self, now: Now, meta: RequestMeta, questions: Questions, fx: &mut Effects) {
-        let mut plan: Vec<(ShardId, Vec<(u32, PartitionKey, Query)>)> = Vec::new();
+        let mut plan: Vec<(ShardId, Vec<_>)> = Vec::new();
         for item in questions.asked {
             let shard = self.owner_of(item.1.topic, item.1.partition.0).1;
             match plan.iter_mut().find(|(to, _)| *to == shard) {
