@@ -124,7 +124,8 @@ class Aiokafka(roundtrip.Client):
         consumer.unsubscribe()
 
     def close(self):
-        self.run(self.consumer.stop())
+        if self.consumer is not None:
+            self.run(self.consumer.stop())
 
 
 if __name__ == "__main__":

@@ -166,7 +166,6 @@ def arguments():
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--mode", choices=("roundtrip", "read"), default="roundtrip")
     parser.add_argument("--writer", default="full")
-    parser.add_argument("--codecs", default=",".join(records.CODECS))
     return parser.parse_args()
 
 
@@ -175,10 +174,10 @@ def main(make):
     options = arguments()
     counts = {"produced": 0, "earliest": 0, "offset": 0, "timestamp": 0}
     began = time.monotonic()
+    client = make(options.bootstrap)
+    client.record_count = options.records
     try:
-        client = make(options.bootstrap)
-        client.record_count = options.records
-        for codec in options.codecs.split(","):
+        for codec in records.CODECS:
             profile = client.profile if options.mode == "roundtrip" else options.writer
             seed = options.seed + records.CODECS.index(codec)
             run = Run(client, options.prefix + "-" + codec, records.generate(seed, options.records, profile))
@@ -186,7 +185,8 @@ def main(make):
                 client.create_topic(run.topic, len(run.by_partition), {"retention.ms": "-1"})
                 counts["produced"] += run.produce(codec)
             run.read_all(counts)
-        client.close()
     except Mismatch as error:
         sys.exit("%s: %s" % (client.name, error))
+    finally:
+        client.close()
     print(json.dumps({"client": client.name, **counts, "seconds": round(time.monotonic() - began, 1)}))
