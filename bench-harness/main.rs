@@ -118,14 +118,14 @@ fn main() -> ExitCode {
     let Command::Measure(what) = Cli::parse().command;
     let measured = match what {
         Measure::Start { common, rounds, partitions, mib } => {
-            measure::start(&common, rounds, partitions, mib)
+            measure::rest::start(&common, rounds, partitions, mib)
         }
-        Measure::Latency { common, bytes, requests } => measure::latency(&common, bytes, requests),
-        Measure::CatchUp { common, mib, rounds } => measure::catch_up(&common, mib, rounds),
-        Measure::Idle { common, seconds } => measure::idle(&common, seconds),
-        Measure::Room { common, partitions } => measure::room(&common, partitions),
+        Measure::Latency { common, bytes, requests } => measure::latency::latency(&common, bytes, requests),
+        Measure::CatchUp { common, mib, rounds } => measure::catch_up::catch_up(&common, mib, rounds),
+        Measure::Idle { common, seconds } => measure::rest::idle(&common, seconds),
+        Measure::Room { common, partitions } => measure::rest::room(&common, partitions),
         Measure::Cost { common, requests, records, bytes, depth } => {
-            measure::cost(&common, requests, records, bytes, depth)
+            measure::cost::cost(&common, requests, records, bytes, depth)
         }
     };
     match measured {

@@ -1,14 +1,9 @@
 //! The measurements, one function each; see the subcommands' help.
 
-mod catch_up;
-mod cost;
-mod latency;
-mod rest;
-
-pub use catch_up::catch_up;
-pub use cost::cost;
-pub use latency::latency;
-pub use rest::{idle, room, start};
+pub mod catch_up;
+pub mod cost;
+pub mod latency;
+pub mod rest;
 
 use std::time::Duration;
 
