@@ -17,6 +17,7 @@ pub mod trace;
 pub mod log_plan;
 pub mod log_model;
 pub mod log_world;
+mod log_acts;
 pub mod broker;
 pub mod check;
 pub mod client;
@@ -27,3 +28,6 @@ pub mod auditor;
 pub mod vandal;
 pub mod plan;
 pub mod world;
+pub mod fuzz;
+#[cfg(test)]
+mod smoke_tests;

@@ -7,24 +7,18 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use corelane_base::id::{LeaderEpoch, Offset, ShardId};
+use corelane_base::id::ShardId;
 use corelane_base::rng::Rng;
-use corelane_base::time::WallMs;
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken};
-use corelane_log::error::{AppendError, ReadError};
-use corelane_log::log::{
-    AppendOrigin, Log, LogCx, LogRead, LogSlice, LogState, LookupStart, ReadStart, ReadTicket, TimedOffset,
-};
+use corelane_log::log::{Log, LogCx, LogRead, LogState, ReadTicket};
 use corelane_log::pool::SegmentPool;
-use corelane_log::producers::ProducerError;
 use corelane_log::settings::{Durability, LogNotice, LogSettings};
 
-use crate::batch::{Producer, Record, as_stored, encode};
 use crate::clock::Clock;
 use crate::disk::{Crash, DiskCounts, Faults, VirtualDisk};
 use crate::hash::StateHash;
 use crate::log_model::{Ending, LogModel, ReadAsked};
-use crate::log_plan::{LogPlan, PRODUCERS_PER_LOG};
+use crate::log_plan::LogPlan;
 use crate::trace::Trace;
 
 const SHARD: ShardId = ShardId(0);
@@ -72,57 +66,57 @@ impl LogOutcome {
 
 /// A read on its way to a client: bytes in files are looked at only when they are sent.
 #[derive(Debug)]
-struct Sending {
-    host: usize,
-    asked: ReadAsked,
-    read: LogRead,
+pub(crate) struct Sending {
+    pub(crate) host: usize,
+    pub(crate) asked: ReadAsked,
+    pub(crate) read: LogRead,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct LookupAsked {
+pub(crate) struct LookupAsked {
     /// `None`: the record with the largest timestamp.
-    timestamp: Option<i64>,
-    expected: Option<(i64, i64)>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) expected: Option<(i64, i64)>,
 }
 
 /// One log with what the world knows of it.
 #[derive(Debug)]
-struct Host {
-    dir: String,
-    settings: LogSettings,
-    log: Option<Log>,
-    model: LogModel,
-    leader_epoch: i32,
+pub(crate) struct Host {
+    pub(crate) dir: String,
+    pub(crate) settings: LogSettings,
+    pub(crate) log: Option<Log>,
+    pub(crate) model: LogModel,
+    pub(crate) leader_epoch: i32,
     /// Recovering: the model waits for it.
-    opening: bool,
+    pub(crate) opening: bool,
     /// Damaged silently: nobody can tell any more what it must hold.
-    abandoned: bool,
-    reads: BTreeMap<ReadTicket, ReadAsked>,
-    lookups: BTreeMap<ReadTicket, LookupAsked>,
+    pub(crate) abandoned: bool,
+    pub(crate) reads: BTreeMap<ReadTicket, ReadAsked>,
+    pub(crate) lookups: BTreeMap<ReadTicket, LookupAsked>,
     /// The checkpoint being stored and the log start in it.
-    checkpoint: Option<(DiskToken, i64)>,
+    pub(crate) checkpoint: Option<(DiskToken, i64)>,
     /// Whether the last one was stored.
-    checkpoint_stored: bool,
+    pub(crate) checkpoint_stored: bool,
 }
 
 /// Some logs, their disk, their clock.
 #[derive(Debug)]
 pub struct LogWorld {
-    rng: Rng,
-    plan: LogPlan,
-    clock: Clock,
-    disk: VirtualDisk,
-    queue: DiskQueue,
-    notices: Vec<LogNotice>,
-    pool: SegmentPool,
-    hosts: Vec<Host>,
-    sending: Vec<Sending>,
+    pub(crate) rng: Rng,
+    pub(crate) plan: LogPlan,
+    pub(crate) clock: Clock,
+    pub(crate) disk: VirtualDisk,
+    pub(crate) queue: DiskQueue,
+    pub(crate) notices: Vec<LogNotice>,
+    pub(crate) pool: SegmentPool,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) sending: Vec<Sending>,
     /// Damage and faults already taken into account.
-    damage_seen: usize,
-    faults_at_start: u64,
-    hash: StateHash,
-    outcome: LogOutcome,
-    trace: Trace,
+    pub(crate) damage_seen: usize,
+    pub(crate) faults_at_start: u64,
+    pub(crate) hash: StateHash,
+    pub(crate) outcome: LogOutcome,
+    pub(crate) trace: Trace,
 }
 
 /// Runs one seed to its end. Panics: at the first broken promise.
@@ -242,284 +236,6 @@ impl LogWorld {
         self.outcome
     }
 
-    /// Appends a batch of a random producer: new, or sent once more.
-    fn append(&mut self, host: usize) {
-        let producer_id = self.rng.below(PRODUCERS_PER_LOG + 1) as i64 - 1;
-        if producer_id < 0 {
-            let records = self.records(host);
-            self.append_batch(host, Producer::NONE, &records, Expected::Appended);
-            return;
-        }
-        let newest = self.hosts[host].model.batches_of(producer_id).next().map(|batch| {
-            (
-                batch.producer,
-                batch.last_offset - batch.base_offset + 1,
-                batch.base_offset,
-                batch.bytes.clone(),
-            )
-        });
-        let records = self.records(host);
-        match newest {
-            None => {
-                let producer = Producer { id: producer_id, epoch: 0, base_sequence: 0 };
-                self.append_batch(host, producer, &records, Expected::Appended);
-            }
-            Some((producer, count, base_offset, bytes)) => {
-                let remembered = base_offset >= self.hosts[host].model.log_start();
-                let next = (i64::from(producer.base_sequence) + count) & i64::from(i32::MAX);
-                let next = Producer { base_sequence: next as i32, ..producer };
-                match self.rng.below(20) {
-                    0..3 if remembered => self.append_again(host, &bytes, base_offset),
-                    3 if remembered => {
-                        let gap = Producer { base_sequence: next.base_sequence + 7, ..next };
-                        self.append_batch(host, gap, &records, Expected::OutOfOrder);
-                    }
-                    4 => {
-                        let fresh = Producer { epoch: producer.epoch + 1, base_sequence: 0, ..producer };
-                        self.append_batch(host, fresh, &records, Expected::Appended);
-                    }
-                    5 if remembered && producer.epoch > 0 => {
-                        let fenced = Producer { epoch: producer.epoch - 1, base_sequence: 0, ..producer };
-                        self.append_batch(host, fenced, &records, Expected::Fenced);
-                    }
-                    _ => self.append_batch(host, next, &records, Expected::Appended),
-                }
-            }
-        }
-    }
-
-    fn records(&mut self, host: usize) -> Vec<Record> {
-        let count = match self.rng.below(20) {
-            0 => 50,
-            1..4 => 10,
-            _ => 1,
-        };
-        let size_max =
-            self.plan.record_bytes_max.min(u64::from(self.hosts[host].settings.batch_bytes_max) / 64);
-        let now = self.clock.now().wall.0;
-        (0..1 + self.rng.below(count))
-            .map(|_| Record {
-                timestamp_ms: now - self.rng.below(5_000) as i64,
-                key: self.rng.one_in(2).then(|| self.rng.next_u64().to_le_bytes().to_vec()),
-                value: vec![self.rng.next_u64() as u8; self.rng.below(size_max) as usize],
-            })
-            .collect()
-    }
-
-    fn append_batch(&mut self, host: usize, producer: Producer, records: &[Record], expected: Expected) {
-        let produced = encode(producer, records);
-        let Some((result, leader_epoch)) = self.hand_in(host, &produced) else { return };
-        let at = &mut self.hosts[host];
-        match result {
-            Ok(_) if at.abandoned => {}
-            Ok(appended) => {
-                assert_eq!(expected, Expected::Appended, "{} took a batch of {producer:?}", at.dir);
-                assert!(!appended.duplicate, "{}: {producer:?} is no duplicate", at.dir);
-                let time = appended.log_append_time.map(|time| time.0);
-                let stored = as_stored(&produced, appended.base_offset.0, leader_epoch, time);
-                at.model.on_appended(stored);
-                assert_eq!(appended.last_offset.0 + 1, at.model.log_end());
-                self.outcome.appended += 1;
-            }
-            Err(error) if at.abandoned => drop(error),
-            Err(AppendError::Producer(error)) => match (error, expected) {
-                (ProducerError::OutOfOrderSequence { .. }, Expected::OutOfOrder)
-                | (ProducerError::InvalidProducerEpoch { .. }, Expected::Fenced) => {}
-                _ => panic!("{}: {producer:?} refused with {error:?}, expected {expected:?}", at.dir),
-            },
-            Err(AppendError::Opening) => assert!(at.opening, "{} is online", at.dir),
-            Err(AppendError::Offline) => {
-                let log = at.log.as_ref().expect("asked a moment ago");
-                assert!(matches!(log.state(), LogState::Offline(_)), "{} is not offline", at.dir);
-            }
-            Err(AppendError::Busy | AppendError::DiskFull) => {}
-            Err(error) => panic!("{}: a sound batch is refused: {error:?}", at.dir),
-        }
-    }
-
-    /// The newest batch of a producer comes once more.
-    fn append_again(&mut self, host: usize, stored: &[u8], base_offset: i64) {
-        let mut produced = stored.to_vec();
-        produced[..8].fill(0);
-        if self.hosts[host].settings.timestamp_type == corelane_log::batch::TimestampType::LogAppendTime {
-            return;
-        }
-        let Some((result, _)) = self.hand_in(host, &produced) else { return };
-        let at = &self.hosts[host];
-        match result {
-            Ok(appended) => {
-                assert!(at.abandoned || appended.duplicate, "{}: batch {base_offset} taken twice", at.dir);
-                assert!(at.abandoned || appended.base_offset.0 == base_offset);
-                self.outcome.duplicates += 1;
-            }
-            Err(AppendError::Opening | AppendError::Offline | AppendError::Busy | AppendError::DiskFull) => {}
-            Err(error) if at.abandoned => drop(error),
-            Err(error) => panic!("{}: batch {base_offset} not recognised: {error:?}", at.dir),
-        }
-    }
-
-    fn hand_in(
-        &mut self,
-        host: usize,
-        produced: &[u8],
-    ) -> Option<(Result<corelane_log::log::Appended, AppendError>, i32)> {
-        let at = &mut self.hosts[host];
-        if produced.len() > at.settings.batch_bytes_max.min(at.settings.segment_bytes) as usize {
-            return None;
-        }
-        let mut cx = LogCx {
-            now: self.clock.now(),
-            disk: &mut self.queue,
-            pool: &mut self.pool,
-            notices: &mut self.notices,
-        };
-        let log = at.log.as_mut()?;
-        let epoch = at.leader_epoch;
-        let origin = AppendOrigin::Client { zstd_allowed: true };
-        let result = log.append(produced, LeaderEpoch(epoch), origin, &mut cx);
-        let dir = &at.dir;
-        self.trace.line(|| {
-            let producer = crate::batch::decode(produced).map(|batch| batch.map(|batch| batch.producer));
-            format!("append {dir} {} bytes of {producer:?}: {result:?}", produced.len())
-        });
-        Some((result, epoch))
-    }
-
-    fn read(&mut self, host: usize) {
-        let model = &self.hosts[host].model;
-        let (start, flushed) = (model.log_start(), model.flushed());
-        let offset = match self.rng.below(10) {
-            0 => start,
-            1 => flushed,
-            2..5 => flushed - self.rng.below((flushed - start) as u64 / 10 + 1) as i64,
-            _ => start + self.rng.below((flushed - start) as u64 + 1) as i64,
-        };
-        let bytes_max = 1 << (4 + self.rng.below(16));
-        let asked = ReadAsked { offset, end: flushed, bytes_max, whole_first_batch: !self.rng.one_in(4) };
-        self.start_read(host, asked);
-    }
-
-    fn start_read(&mut self, host: usize, asked: ReadAsked) {
-        let at = &mut self.hosts[host];
-        let mut cx = LogCx {
-            now: self.clock.now(),
-            disk: &mut self.queue,
-            pool: &mut self.pool,
-            notices: &mut self.notices,
-        };
-        let Some(log) = at.log.as_mut() else { return };
-        let (offset, end) = (Offset(asked.offset), Offset(asked.end));
-        let started = log.read(offset, end, asked.bytes_max, asked.whole_first_batch, &mut cx);
-        let dir = &at.dir;
-        self.trace.line(|| format!("read {dir} {asked:?}: {}", describe(&started)));
-        match started {
-            ReadStart::Ready(read) => self.sending.push(Sending { host, asked, read }),
-            ReadStart::Pending(ticket) => {
-                let before = at.reads.insert(ticket, asked);
-                assert!(before.is_none(), "{}: ticket {ticket:?} given twice", at.dir);
-            }
-            ReadStart::Empty if at.abandoned => {}
-            ReadStart::Empty => at.model.check_read_empty(&asked),
-            ReadStart::OutOfRange => {
-                let inside = (at.model.log_start()..=at.model.log_end()).contains(&asked.offset);
-                assert!(at.abandoned || at.opening || !inside, "{}: {asked:?} out of range", at.dir);
-            }
-            ReadStart::Failed(error) => self.check_read_error(host, &error),
-        }
-    }
-
-    fn check_read_error(&self, host: usize, error: &ReadError) {
-        let at = &self.hosts[host];
-        let log = at.log.as_ref().expect("it answered");
-        let fair = match error {
-            ReadError::Opening => at.opening,
-            ReadError::Offline => matches!(log.state(), LogState::Offline(_)),
-            ReadError::OutOfRange => true,
-            ReadError::Failed(_) => self.plan.faults.read_error > 0 || self.plan.faults.meta_error > 0,
-            ReadError::Corrupt => false,
-        };
-        assert!(fair || at.abandoned, "{}: read failed with {error:?}, log is {:?}", at.dir, log.state());
-    }
-
-    /// A read's bytes leave for the client; those in files are taken from the disk only now.
-    fn send_one(&mut self) {
-        if self.sending.is_empty() {
-            return;
-        }
-        let which = self.rng.below(self.sending.len() as u64) as usize;
-        let Sending { host, asked, read } = self.sending.swap_remove(which);
-        let mut bytes = Vec::new();
-        for part in &read.parts {
-            match part {
-                LogSlice::Memory(memory) => bytes.extend_from_slice(memory),
-                LogSlice::File { file, offset, len } => {
-                    bytes.extend_from_slice(&self.disk.send_file(file, *offset, u64::from(*len)));
-                }
-            }
-        }
-        self.hash.bytes(&bytes);
-        let at = &self.hosts[host];
-        if !at.abandoned {
-            assert_eq!(bytes.len() as u64, read.bytes, "{}: {asked:?}", at.dir);
-            if bytes.is_empty() {
-                at.model.check_read_empty(&asked);
-            } else {
-                at.model.check_read(&asked, &bytes);
-            }
-            self.outcome.reads += 1;
-        }
-    }
-
-    fn look_up(&mut self, host: usize) {
-        let at = &mut self.hosts[host];
-        let Some(log) = at.log.as_mut() else { return };
-        let end = at.model.flushed();
-        let now = self.clock.now();
-        let timestamp = (!self.rng.one_in(4)).then(|| now.wall.0 - self.rng.below(self.plan.span_ms) as i64);
-        let mut cx = LogCx { now, disk: &mut self.queue, pool: &mut self.pool, notices: &mut self.notices };
-        let (started, expected) = match timestamp {
-            Some(time) => {
-                (log.offset_for_time(WallMs(time), Offset(end), &mut cx), at.model.offset_for_time(time, end))
-            }
-            None => {
-                (log.offset_of_max_timestamp(Offset(end), &mut cx), at.model.offset_of_max_timestamp(end))
-            }
-        };
-        let asked = LookupAsked { timestamp, expected };
-        let dir = &at.dir;
-        self.trace.line(|| format!("look up {dir} {asked:?} below {end}: {started:?}"));
-        match started {
-            LookupStart::Ready(found) => self.check_lookup(host, asked, found),
-            LookupStart::Pending(ticket) => {
-                let before = at.lookups.insert(ticket, asked);
-                assert!(before.is_none(), "{}: ticket {ticket:?} given twice", at.dir);
-            }
-            LookupStart::Failed(error) => self.check_read_error(host, &error),
-        }
-    }
-
-    fn check_lookup(&mut self, host: usize, asked: LookupAsked, found: Option<TimedOffset>) {
-        let at = &self.hosts[host];
-        if at.abandoned || at.opening {
-            return;
-        }
-        self.outcome.lookups += 1;
-        let got = found.map(|found| (found.offset.0, found.timestamp.0));
-        if let Some((offset, _)) = asked.expected
-            && offset < at.model.log_start()
-        {
-            return; // Removed while the look-up waited.
-        }
-        if let (None, Some((offset, time))) = (asked.timestamp, got)
-            && offset < at.model.log_start()
-        {
-            // As in Kafka, the record with the largest time may have been deleted, if its segment has not.
-            assert_eq!(at.model.time_of(offset), Some(time), "{}", at.dir);
-            return;
-        }
-        assert_eq!(got, asked.expected, "{}: look-up of time {:?}", at.dir, asked.timestamp);
-    }
-
     fn pass_time(&mut self) {
         let ms = match self.rng.below(10) {
             0 => self.rng.below(self.plan.span_ms),
@@ -533,7 +249,7 @@ impl LogWorld {
         self.tick();
     }
 
-    fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.pool.tick(&mut self.queue);
         let now = self.clock.now();
         for at in &mut self.hosts {
@@ -550,30 +266,6 @@ impl LogWorld {
         self.submit();
     }
 
-    fn delete_records(&mut self, host: usize) {
-        let at = &mut self.hosts[host];
-        let Some(log) = at.log.as_mut() else { return };
-        if at.opening {
-            return;
-        }
-        let now = self.clock.now();
-        let span = (at.model.flushed() - at.model.log_start()) as u64;
-        let before = at.model.log_start() + self.rng.below(span / 2 + 1) as i64;
-        let mut cx = LogCx { now, disk: &mut self.queue, pool: &mut self.pool, notices: &mut self.notices };
-        let result = log.delete_records(Offset(before), &mut cx);
-        let dir = &at.dir;
-        self.trace.line(|| format!("delete {dir} below {before}: {result:?}"));
-        match result {
-            Ok(_) if at.abandoned => {}
-            Ok(log_start) => {
-                assert_eq!(log_start, log.log_start_offset());
-                assert_eq!(log_start.0, before.max(at.model.log_start()), "{}", at.dir);
-                at.model.on_log_start(log_start.0, true, &at.settings, now.wall.0);
-            }
-            Err(error) => self.check_read_error(host, &error),
-        }
-    }
-
     fn store_checkpoint(&mut self, host: usize) {
         let at = &mut self.hosts[host];
         let Some(log) = at.log.as_mut() else { return };
@@ -584,27 +276,6 @@ impl LogWorld {
         let path = checkpoint_path(host);
         let token = self.queue.push(CHECKPOINT_SLOTS + host as u32, DiskOp::WriteFile { path, data });
         at.checkpoint = Some((token, log.log_start_offset().0));
-    }
-
-    fn evict(&mut self, host: usize) {
-        let keep = self.rng.below(256 * 1024);
-        if let Some(log) = self.hosts[host].log.as_mut() {
-            log.evict_tail(keep);
-        }
-    }
-
-    fn check_epochs(&mut self, host: usize) {
-        let at = &self.hosts[host];
-        let Some(log) = at.log.as_ref() else { return };
-        if at.opening || at.abandoned || *log.state() != LogState::Online {
-            return;
-        }
-        for asked in 0..=at.leader_epoch {
-            if let Some(expected) = at.model.end_of_epoch(asked) {
-                let (epoch, end) = log.end_offset_for_epoch(LeaderEpoch(asked));
-                assert_eq!((epoch.0, end.0), expected, "{}: end of epoch {asked}", at.dir);
-            }
-        }
     }
 
     /// The surroundings change: room on the disk, faults on or off, leadership.
@@ -740,7 +411,7 @@ impl LogWorld {
     }
 
     /// Delivers until nothing is in flight, ending turns as a shard does.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..PATIENCE {
             self.end_turn();
             if !self.complete_one() && self.queue.is_empty() {
@@ -868,7 +539,7 @@ impl LogWorld {
     }
 
     /// Looks at every log after something happened.
-    fn observe(&mut self) {
+    pub(crate) fn observe(&mut self) {
         for at in &mut self.hosts {
             let Some(log) = at.log.as_ref() else { continue };
             log.check_invariants();
@@ -924,59 +595,10 @@ impl LogWorld {
         }
         self.damage_seen = self.disk.damage().len();
     }
-
-    /// Without faults, with room, online: an append must succeed and become flushed.
-    fn check_serves_again(&mut self, host: usize) {
-        if self.hosts[host].abandoned {
-            return;
-        }
-        for _ in 0..5 {
-            self.clock.advance_by(1_000_000_000);
-            self.tick();
-            self.settle();
-        }
-        let before = self.hosts[host].model.log_end();
-        let records = self.records(host);
-        self.append_batch(host, Producer::NONE, &records[..1], Expected::Appended);
-        self.settle();
-        self.observe();
-        let model = &self.hosts[host].model;
-        let dir = &self.hosts[host].dir;
-        assert_eq!(model.log_end(), before + 1, "{dir} does not take a batch on a healthy disk");
-        assert_eq!(model.flushed(), before + 1, "{dir} does not flush on a healthy disk");
-    }
-
-    fn read_everything(&mut self, host: usize) {
-        if self.hosts[host].abandoned {
-            return;
-        }
-        let model = &self.hosts[host].model;
-        let (start, end) = (model.log_start(), model.flushed());
-        let bases: Vec<i64> = model.batches_in(start, end).map(|batch| batch.base_offset).collect();
-        for base in bases {
-            let offset = base.max(start);
-            self.start_read(host, ReadAsked { offset, end, bytes_max: 1, whole_first_batch: true });
-            self.settle();
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
-    Appended,
-    OutOfOrder,
-    Fenced,
 }
 
 fn checkpoint_path(host: usize) -> String {
     format!("checkpoints/{host}")
-}
-
-fn describe(started: &ReadStart) -> String {
-    match started {
-        ReadStart::Ready(read) => format!("{} bytes in {} parts", read.bytes, read.parts.len()),
-        other => format!("{other:?}"),
-    }
 }
 
 fn describe_op(op: &DiskOp) -> String {

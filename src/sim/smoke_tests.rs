@@ -1,0 +1,92 @@
+//! The simulator's part of `cargo test`: seeds that once failed, and a few that nobody has seen.
+//!
+//! A seed that failed says so in the panic. The same seed must give the same hash: if it does not, something below
+//! reads an address, a hash map's order or a clock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::trace::Trace;
+use crate::{fuzz, log_world, world};
+
+/// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
+const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 140, 155, 169];
+/// The same for whole brokers.
+const BROKER_SEEDS: &[u64] = &[14, 34, 70, 137, 212];
+/// How many seeds nobody has seen.
+const LOG_SEEDS_FRESH: u64 = 5;
+const BROKER_SEEDS_FRESH: u64 = 2;
+const FUZZ_ITERATIONS: u64 = 2_000;
+
+fn entropy() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    since.as_nanos() as u64 % 1_000_000_007
+}
+
+/// Runs `run` and, should it panic, says under which seed.
+fn named<T>(what: &str, seed: u64, run: impl FnOnce(u64) -> T) -> T {
+    println!("{what} seed {seed}");
+    catch_unwind(AssertUnwindSafe(|| run(seed))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let text = text.unwrap_or_default();
+        panic!(
+            "{what} seed {seed}: {text}\nrepeat: cargo run --release -p corelane-sim -- --only {what} --start {seed} --seeds 1 --trace"
+        )
+    })
+}
+
+#[test]
+fn smoke_of_logs_with_known_seeds() {
+    let mut sum = log_world::LogOutcome::default();
+    for seed in LOG_SEEDS {
+        sum.add(&named("log", *seed, |seed| log_world::run(seed, Trace::default())));
+    }
+    assert!(sum.appended > 1000 && sum.reads > 1000 && sum.lookups > 100, "the runs do something: {sum:?}");
+    assert!(sum.duplicates > 10 && sum.recoveries > 100 && sum.disk.cut_off > 100, "and crash: {sum:?}");
+}
+
+#[test]
+fn smoke_of_logs_with_fresh_seeds() {
+    let start = entropy();
+    for seed in start..start + LOG_SEEDS_FRESH {
+        named("log", seed, |seed| log_world::run(seed, Trace::default()));
+    }
+}
+
+#[test]
+fn smoke_of_brokers_with_known_seeds() {
+    let mut sum = world::Outcome::default();
+    for seed in BROKER_SEEDS {
+        sum.add(&named("broker", *seed, |seed| world::run(seed, Trace::default())));
+    }
+    assert!(sum.acked > 1000 && sum.compared > 10_000 && sum.audited > 10, "the runs do something: {sum:?}");
+    assert!(sum.disk.crashes > 10 && sum.clean_stops >= 5 && sum.net.file_bytes > 0, "and restart: {sum:?}");
+}
+
+#[test]
+fn smoke_of_brokers_with_fresh_seeds() {
+    let start = entropy();
+    for seed in start..start + BROKER_SEEDS_FRESH {
+        named("broker", seed, |seed| world::run(seed, Trace::default()));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_state() {
+    let seed = entropy();
+    let log = |seed| log_world::run(seed, Trace::default());
+    assert_eq!(named("log", seed, log), named("log", seed, log), "seed {seed}");
+    let broker = |seed| world::run(seed, Trace::default());
+    let first = named("broker", seed, broker);
+    assert_eq!(first, named("broker", seed, broker), "seed {seed}");
+    assert_ne!(first.hash, named("broker", seed + 1, broker).hash, "seed {seed}");
+}
+
+#[test]
+fn smoke_of_every_fuzzer() {
+    let seed = entropy();
+    for fuzzer in fuzz::registry() {
+        named(fuzzer.name, seed, |seed| (fuzzer.run)(seed, FUZZ_ITERATIONS));
+    }
+}
