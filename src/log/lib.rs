@@ -28,6 +28,8 @@ mod reading;
 mod lookup;
 mod retention;
 mod recovery;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 #[cfg(test)]
 mod rig_test;
 #[cfg(test)]
