@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io, process, thread};
 
 use axum::Router;
@@ -25,6 +25,10 @@ use crate::rt::port::{Clock, Figures, News, Port};
 
 /// How often each shard is pinged.
 const PING_EVERY: Duration = Duration::from_millis(10);
+/// When to send another ping while one is not answered.
+const PING_REPEAT_MS: u64 = 1_000;
+/// Signals within this time of the first are the same wish: some senders reach a process twice.
+const SIGNAL_ECHO: Duration = Duration::from_millis(500);
 /// Upper bounds of the stall histogram's buckets as exported, in microseconds.
 const STALL_BUCKETS_US: &[u64] =
     &[50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
@@ -47,6 +51,8 @@ pub enum Phase {
 struct Watch {
     /// When the ping that is not answered yet was sent.
     sent: Option<Mono>,
+    /// When it was last repeated.
+    repeated: Mono,
     /// Time from a ping to the shard's seeing it, in microseconds.
     stalls: Histogram<u64>,
     stall_us_sum: u64,
@@ -66,6 +72,7 @@ impl Admin {
     pub fn new(clock: Clock, ports: Vec<Arc<Port>>) -> Arc<Admin> {
         let watch = |_| Watch {
             sent: None,
+            repeated: Mono(0),
             stalls: Histogram::new_with_bounds(1, STALL_US_MAX, 3)
                 .expect("the bounds are constants that fit"),
             stall_us_sum: 0,
@@ -107,16 +114,22 @@ impl Admin {
     fn tick(&self) {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         for (watch, port) in watches.iter_mut().zip(&self.ports) {
+            let now = self.clock.mono();
             if let Some(sent) = watch.sent {
                 let seen = port.pong();
                 if seen < sent {
+                    // A ping wakes whoever sleeps although there is work, but not whoever falls asleep behind it.
+                    if now >= watch.repeated.plus_ms(PING_REPEAT_MS) {
+                        watch.repeated = now;
+                        port.ping();
+                    }
                     continue;
                 }
                 let us = (seen.since(sent).as_micros() as u64).clamp(1, STALL_US_MAX);
                 watch.stalls.saturating_record(us);
                 watch.stall_us_sum += us;
             }
-            watch.sent = Some(self.clock.mono());
+            (watch.sent, watch.repeated) = (Some(now), now);
             port.ping();
         }
     }
@@ -147,7 +160,11 @@ impl Signals {
         tracing::info!("stopping; a second signal ends the broker at once");
         // Fails if the queue is full of news of an end that is under way already.
         let _ = news.try_send(News::Stop);
+        let first = Instant::now();
         self.next().await;
+        while first.elapsed() < SIGNAL_ECHO {
+            self.next().await;
+        }
         tracing::warn!("ended by a second signal; the next start recovers the logs");
         process::exit(1);
     }
@@ -348,7 +365,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
     use std::sync::mpsc::{Receiver, sync_channel};
-    use std::time::Instant;
 
     use corelane_base::time::Now;
     use corelane_node::event::{Effects, Event, Lifecycle};

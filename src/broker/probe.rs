@@ -31,7 +31,7 @@ const IN_MEMORY: &[(i64, &str)] = &[(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs
 pub fn machine() -> Result<(), String> {
     kernel(&rustix::system::uname().release().to_string_lossy())?;
     memlock(getrlimit(Resource::Memlock))?;
-    io_uring()?;
+    ring_allowed()?;
     let files = getrlimit(Resource::Nofile);
     // As many connections as the system allows; failing that, as many as there were.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
@@ -67,7 +67,7 @@ fn memlock(limit: Rlimit) -> Result<(), String> {
     ))
 }
 
-fn io_uring() -> Result<(), String> {
+fn ring_allowed() -> Result<(), String> {
     let Err(e) = ring::probe() else { return Ok(()) };
     let setting = "/proc/sys/kernel/io_uring_disabled";
     let disabled = fs::read_to_string(setting).unwrap_or_default();

@@ -187,7 +187,7 @@ impl<M: Machine> ShardLoop<M> {
             events += 1;
             self.machine.apply(now, Event::Timer, &mut self.fx);
         }
-        self.obey(now, orders);
+        self.obey(orders);
         if events > 0 {
             self.machine.end_turn(now, &mut self.fx);
             self.carry_out(now);
@@ -199,7 +199,7 @@ impl<M: Machine> ShardLoop<M> {
         Ok(any || events > 0 || orders != 0)
     }
 
-    fn obey(&mut self, now: Now, orders: u32) {
+    fn obey(&mut self, orders: u32) {
         if orders == 0 {
             return;
         }
@@ -209,7 +209,8 @@ impl<M: Machine> ShardLoop<M> {
             self.ring.listen(socket);
         }
         if orders & PING != 0 {
-            self.parts.port.answer_ping(now.mono);
+            // Read anew: the turn may have begun before the ping was sent.
+            self.parts.port.answer_ping(self.parts.clock.mono());
             self.publish();
         }
         self.stopping |= orders & STOP != 0;
