@@ -213,6 +213,12 @@ fn headers() -> Vec<Case> {
 /// really send, as much again for what the allocator keeps or copies while they grow, and what it takes to serve.
 const MEMORY_GROWTH_MAX: u64 = 512 << 20;
 
+/// Where the HTTP service listens, from what the broker says when it starts.
+fn http_address(log: &str) -> String {
+    let (_, rest) = log.split_once("http://").expect("the broker names its HTTP service");
+    rest.split(['/', ' ', '\n']).next().expect("something stands there").to_string()
+}
+
 /// Makes the cases of a table; what they need is made on the broker at this address.
 type Table = fn(&str) -> Vec<Case>;
 
@@ -220,6 +226,7 @@ type Table = fn(&str) -> Vec<Case>;
 fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
     let broker = Broker::start("hostile");
     let address = broker.address().to_string();
+    let http = (!is_on_kafka()).then(|| http_address(&broker.log_tail()));
     let healthy = Healthy::start(&address);
     healthy.check_alive("start");
     let before = if is_on_kafka() { (0, 0) } else { memory(broker.pid()) };
@@ -243,6 +250,9 @@ fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
     }
     assert!(failed.is_empty(), "{} of {count} cases failed:\n{}", failed.len(), failed.join("\n"));
     crowd::run(&address, &healthy);
+    if let Some(http) = http {
+        crowd::http(&http, &healthy);
+    }
     let slowest = healthy.stop();
     println!("{count} cases; the healthy client's slowest round trip took {slowest:?}");
     assert!(count >= 200, "the table is as long as promised");

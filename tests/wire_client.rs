@@ -130,6 +130,13 @@ impl Connection {
         Heard::Frame(frame)
     }
 
+    /// Everything until the end, for protocols without frames. Panics: if the end does not come in time.
+    pub fn hear_all(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).expect("an answer and its end");
+        bytes
+    }
+
     /// Sends a request and gives the body of its answer. Errors: the connection was closed.
     pub fn try_call(&mut self, api_key: ApiKey, version: i16, frame: &[u8]) -> Result<Vec<u8>, String> {
         self.send(frame).map_err(|error| format!("cannot send: {error}"))?;

@@ -156,6 +156,41 @@ fn hungry(address: &str, healthy: &Healthy) {
     tell("clients that fetch much and never read, held", healthy);
 }
 
+/// The HTTP service beside the broker, given garbage, half requests and silence: it must still answer, and the broker
+/// must not care.
+pub fn http(address: &str, healthy: &Healthy) {
+    let parts: [&[u8]; 6] = [
+        b"",
+        b"GET",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\n",
+        b"POST /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+    ];
+    let mut held: Vec<Connection> = (0..HELD).map(|_| Connection::open(address)).collect();
+    for (number, connection) in held.iter_mut().enumerate() {
+        let _ = connection.send(parts[number % parts.len()]);
+    }
+    let mut endless = Connection::open(address);
+    let _ = endless.send(b"GET / HTTP/1.1\r\n");
+    // A broker that has had enough closes, and sending fails.
+    let line = [b"X-Header: ".as_slice(), &[b'x'; 60_000], b"\r\n"].concat();
+    for _ in 0..200 {
+        if endless.send(&line).is_err() {
+            break;
+        }
+    }
+    let mut scraper = Connection::open(address);
+    scraper.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("a valid request");
+    let answer = scraper.hear_all();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 200"),
+        "{:?}",
+        String::from_utf8_lossy(&answer[..answer.len().min(200)])
+    );
+    tell("HTTP under attack", healthy);
+}
+
 /// Every connection asks for records that never come, as patiently as can be said, and leaves.
 fn leavers(address: &str, healthy: &Healthy) {
     let patient = fetch_request(11, "silence", 0, 0, i32::MAX);
