@@ -151,7 +151,8 @@ fn cli_topics_live_and_die() {
     assert!(again.stderr.contains("TOPIC_ALREADY_EXISTS"), "{again:?}");
     run(at, &format!("topic create {topic} --if-not-exists"), b"").expect_code(0);
 
-    let listed = run(at, "topic list --output json", b"").expect_code(0).json();
+    let listed =
+        run("127.0.0.1:1", &format!("topic list --output json --bootstrap {at}"), b"").expect_code(0).json();
     let row = listed.as_array().and_then(|rows| rows.iter().find(|row| row["topic"] == json!(topic)));
     assert_eq!(row.expect("the topic is listed")["partitions"], json!(3));
 

@@ -32,7 +32,7 @@ use crate::cli::topic::TopicArgs;
 const ROOT_HELP: &str = "\
 Exit codes:
   0  done
-  1  the broker refused, or part of the work failed
+  1  the broker refused, or part of the work failed; serve: the broker could not start
   2  the command line is wrong
   3  no broker could be reached, or the deadline passed
   4  reading or writing a local file, standard input or standard output failed

@@ -18,9 +18,10 @@ exchange!(FetchRequest, FetchResponse, Fetch, 4, 12);
 
 /// How long a broker may hold back an empty answer.
 const WAIT_MAX: Duration = Duration::from_millis(500);
-/// What one answer and one partition in it may hold, in bytes; a larger batch comes alone.
-const ANSWER_BYTES_MAX: i32 = 16 << 20;
-const PARTITION_BYTES_MAX: i32 = 4 << 20;
+/// What one answer and one partition in it may hold, in bytes; a larger batch comes alone. Compressed records unfold to
+/// ten times as much, and each is a few allocations: 16 MiB made a process of 400 MiB.
+const ANSWER_BYTES_MAX: i32 = 4 << 20;
+const PARTITION_BYTES_MAX: i32 = 1 << 20;
 /// What the records of one batch may unfold to, in bytes.
 const BATCH_BYTES_MAX: usize = 512 << 20;
 
