@@ -18,6 +18,9 @@ pub mod disk_io;
 mod connection;
 mod sockets;
 
+#[cfg(test)]
+mod ring_test;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -33,7 +33,7 @@ use crate::ring::uring::{Completion, Kind, Uring, user_data};
 /// How much of a file goes out in one step. Measured: larger steps are no faster and delay the neighbours.
 const FILE_STEP_BYTES: u32 = 64 * 1024;
 /// How long a response under way may take once its connection is to be closed.
-const LINGER_MS: u64 = 30_000;
+pub(super) const LINGER_MS: u64 = 30_000;
 /// How long to wait before accepting again when descriptors or memory ran out.
 const ACCEPT_RETRY_MS: u64 = 100;
 

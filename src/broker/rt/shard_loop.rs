@@ -285,12 +285,13 @@ impl<M: Machine> ShardLoop<M> {
     async fn wait(&mut self, bell: &mut Bell) -> io::Result<()> {
         self.parts.cold.executor_looks();
         let port = &self.parts.port;
-        let woken = std::future::poll_fn(|cx| match bell.fd.poll_readable(cx, &mut bell.state) {
-            Poll::Pending if port.has_orders() => Poll::Ready(Ok(())),
-            other => other,
+        let rung = std::future::poll_fn(|cx| match bell.fd.poll_readable(cx, &mut bell.state) {
+            Poll::Pending if port.has_orders() => Poll::Ready(Ok(false)),
+            other => other.map_ok(|()| true),
         });
-        woken.await.map_err(io::Error::other)?;
-        port.doorbell.clear();
+        if rung.await.map_err(io::Error::other)? {
+            port.doorbell.clear();
+        }
         Ok(())
     }
 
