@@ -69,12 +69,13 @@ impl fmt::Display for CheckpointError {
 }
 
 impl Checkpoint {
-    /// Its bytes.
+    /// Its bytes, with a `log_start_offset` that may have grown since.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self, log_start_offset: Offset) -> Vec<u8> {
+        let log_start_offset = self.log_start_offset.max(log_start_offset);
         let mut out = vec![0; HEAD_BYTES];
         out[..2].copy_from_slice(&VERSION.to_be_bytes());
-        out.extend_from_slice(&self.log_start_offset.0.to_be_bytes());
+        out.extend_from_slice(&log_start_offset.0.to_be_bytes());
         out.extend_from_slice(&self.flushed_offset.0.to_be_bytes());
         out.extend_from_slice(&self.start.to_be_bytes());
         out.extend_from_slice(&(self.segments.len() as u32).to_be_bytes());

@@ -67,6 +67,7 @@ impl Log {
         if self.space_full && block_ceil(end - segment.start) > segment.prepared {
             return;
         }
+        self.capture_if_due();
         let end_offset = self.tail.offset_at(end, self.log_end_offset);
         let write = self.tail.write_parts(self.written, end, position, &prefix);
         let segment = &mut self.segments[i];
@@ -152,7 +153,9 @@ impl Log {
         if self.settings.durability != Durability::Memory {
             self.flushed_offset = self.flushed_offset.max(commit.end_offset);
         }
+        self.publish_captured();
         self.on_segments_written(cx);
+        self.store_last_index(cx);
         self.prepare_ahead(cx);
     }
 

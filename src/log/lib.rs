@@ -24,9 +24,11 @@ mod waiting;
 pub mod log;
 mod commit;
 mod prepare;
+mod indexing;
 mod reading;
 mod lookup;
 mod retention;
+mod snapshot;
 mod recovery;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

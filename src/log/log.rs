@@ -337,6 +337,10 @@ pub struct Log {
     pub(crate) taken: Cell<CheckpointMark>,
     /// What the last one known to be stored knows.
     pub(crate) stored: CheckpointMark,
+    /// The newest state that is known to be true of the files.
+    pub(crate) snapshot: Option<(Checkpoint, CheckpointMark)>,
+    /// A state that will be, once everything it speaks of is written.
+    pub(crate) capturing: Option<(Checkpoint, CheckpointMark)>,
 }
 
 impl Log {
@@ -347,7 +351,7 @@ impl Log {
         log
     }
 
-    /// An existing log. With `clean` (the broker stopped in order) and its checkpoint it is online at once, without
+    /// An existing log; an empty checkpoint is none. With `clean` (the broker stopped in order) and its checkpoint it is online at once, without
     /// any I/O; otherwise it recovers.
     pub fn open(
         slot: u32,
@@ -358,6 +362,7 @@ impl Log {
         cx: &mut LogCx<'_>,
     ) -> Log {
         let mut log = Log::new(slot, dir, settings);
+        let checkpoint = checkpoint.filter(|bytes| !bytes.is_empty());
         let checkpoint = checkpoint.and_then(|bytes| match Checkpoint::decode(bytes, PRODUCERS_MAX) {
             Ok(checkpoint) => Some(checkpoint),
             Err(error) => {
@@ -365,6 +370,7 @@ impl Log {
                 None
             }
         });
+        log.snapshot = checkpoint.clone().map(|checkpoint| (checkpoint, CheckpointMark::default()));
         match checkpoint {
             Some(checkpoint) if clean => log.begin_clean(checkpoint),
             checkpoint => log.begin_recovery(checkpoint, cx),
@@ -400,6 +406,8 @@ impl Log {
             changes: 1,
             taken: Cell::default(),
             stored: CheckpointMark::default(),
+            snapshot: None,
+            capturing: None,
         }
     }
 
@@ -709,9 +717,7 @@ impl Log {
     pub fn seal_for_shutdown(&mut self, cx: &mut LogCx<'_>) {
         self.stopping = true;
         self.end_turn(cx);
-        if self.state == LogState::Online {
-            self.store_index(self.segments.len() - 1, cx);
-        }
+        self.store_last_index(cx);
     }
 
     /// Whether nothing is under way and nothing waits to be written.

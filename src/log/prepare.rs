@@ -42,6 +42,7 @@ impl Log {
         self.flushed_offset = base_offset;
         self.written_offset = base_offset;
         self.state = LogState::Online;
+        self.capture_at_rest();
         self.create_first(base_offset, cx);
     }
 
@@ -182,6 +183,7 @@ impl Log {
                 if let Some(segment) = self.segment_mut(base_offset) {
                     segment.named_next = false;
                 }
+                self.publish_captured();
                 self.on_room(cx);
                 self.prepare_ahead(cx);
             }
@@ -382,6 +384,13 @@ impl Log {
             self.last_block = crate::log::LastBlock::Known(bytes::Bytes::new());
             self.store_index(i, cx);
             self.close_sealed();
+        }
+    }
+
+    /// When the broker stops: stores the active segment's index, once everything it speaks of is in the file.
+    pub(crate) fn store_last_index(&mut self, cx: &mut LogCx<'_>) {
+        if self.stopping && self.state == LogState::Online && self.written == self.tail.end() {
+            self.store_index(self.segments.len() - 1, cx);
         }
     }
 

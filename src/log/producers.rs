@@ -303,31 +303,6 @@ impl Producers {
         old.len()
     }
 
-    /// Forgets batches at or behind `end`, which may not be in the log after a crash, and producers of whom nothing
-    /// else is known.
-    pub fn trim_end(&mut self, end: Offset) {
-        let mut gone = Vec::new();
-        for (&producer_id, &slot) in &self.by_id {
-            let entry = &mut self.slots[slot as usize].entry;
-            let kept = entry.batches().partition_point(|batch| batch.last_offset < end);
-            if kept < usize::from(entry.batch_count) {
-                entry.batches[kept..].fill(NO_BATCH);
-                entry.batch_count = kept as u8;
-                if kept == 0 {
-                    gone.push(producer_id);
-                }
-            }
-        }
-        for producer_id in gone {
-            let slot = self.by_id.remove(&producer_id).expect("just found there");
-            self.unlink(slot);
-            self.free.push(slot);
-        }
-        if self.by_id.is_empty() {
-            *self = Producers::new(self.count_max);
-        }
-    }
-
     /// How many producers are known.
     #[must_use]
     pub fn count(&self) -> usize {

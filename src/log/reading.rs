@@ -21,7 +21,6 @@ use corelane_base::time::Mono;
 use crate::batch;
 use crate::disk::{DiskError, DiskOp, DiskOutcome, FileHandle};
 use crate::error::ReadError;
-use crate::index::SegmentIndex;
 use crate::log::{Job, Log, LogCx, LogRead, LogSlice, LogState, ReadStart, ReadTicket};
 use crate::segment::{IndexState, SegmentFile};
 use crate::waiting::{Place, Step, Wait, Want};
@@ -30,10 +29,6 @@ use crate::waiting::{Place, Step, Wait, Want};
 const LOCATE_BYTES: u32 = 16 << 10;
 /// How far ahead of a sequential reader the disk may read.
 const READ_AHEAD_BYTES: u32 = 1 << 20;
-/// Bytes read at once to rebuild an index.
-const SCAN_BYTES: u32 = 1 << 20;
-/// The largest stored index.
-const INDEX_BYTES_MAX: u64 = 64 << 20;
 /// Segments but the active one whose file is open or whose index is in memory.
 const SEALED_OPEN_MAX: usize = 8;
 /// After how long nobody is taken to read a sealed segment any more.
@@ -171,137 +166,6 @@ impl Log {
         }
     }
 
-    /// Whether a segment's whole index is in memory; if not, it is being loaded.
-    pub(crate) fn ready_index(&mut self, base_offset: Offset, cx: &mut LogCx<'_>) -> bool {
-        let path = format!("{}/{}", self.dir, crate::segment::index_name(base_offset));
-        let Some(segment) = self.segment_mut(base_offset) else { return false };
-        match &mut segment.index {
-            IndexState::Whole(_) => return true,
-            IndexState::Loading(_) => return false,
-            IndexState::Missing => segment.index = IndexState::Loading(None),
-            state @ IndexState::Partial(_) => {
-                if let IndexState::Partial(index) = std::mem::replace(state, IndexState::Missing) {
-                    *state = IndexState::Loading(Some(index));
-                }
-            }
-        }
-        let op = DiskOp::ReadFile { path, bytes_max: INDEX_BYTES_MAX };
-        self.start(Job::LoadIndex { base_offset }, op, cx);
-        false
-    }
-
-    /// Position up to which a loaded index must reach: the start of what has been noted since.
-    fn index_until(&self, base_offset: Offset) -> Option<u32> {
-        let i = self.segments.binary_search_by_key(&base_offset, |segment| segment.base_offset).ok()?;
-        let segment = &self.segments[i];
-        match &segment.index {
-            IndexState::Loading(Some(index)) => Some(index.first_position().unwrap_or(segment.size)),
-            _ => Some(segment.size),
-        }
-    }
-
-    pub(crate) fn on_index_loaded(
-        &mut self,
-        base_offset: Offset,
-        result: Result<DiskOutcome, DiskError>,
-        cx: &mut LogCx<'_>,
-    ) {
-        let Some(until) = self.index_until(base_offset) else { return self.step_reading(cx) };
-        let stored = match &result {
-            Ok(DiskOutcome::File(Some(bytes))) => SegmentIndex::decode(bytes).ok(),
-            _ => None,
-        };
-        let usable =
-            stored.filter(|index| index.base_offset() == base_offset && index.end_position() <= until);
-        let index =
-            usable.unwrap_or_else(|| SegmentIndex::new(base_offset, self.settings.index_interval_bytes));
-        self.scan_index(base_offset, index, cx);
-    }
-
-    /// Goes on building an index behind what it covers.
-    fn scan_index(&mut self, base_offset: Offset, index: SegmentIndex, cx: &mut LogCx<'_>) {
-        let Some(until) = self.index_until(base_offset) else { return self.step_reading(cx) };
-        let position = index.end_position();
-        if position >= until {
-            return self.finish_index(base_offset, index, cx);
-        }
-        let written = self.written;
-        let Some(segment) = self.segment_mut(base_offset) else { return };
-        assert!(segment.start + u64::from(until) <= written, "what is only in memory has been noted");
-        match segment.handle().cloned() {
-            Some(file) => {
-                let len = SCAN_BYTES.min(until - position);
-                let op = DiskOp::Read { file, offset: u64::from(position), len };
-                self.start(Job::ScanIndex { base_offset, index, position }, op, cx);
-            }
-            // Closed meanwhile: whoever still needs the index opens it and asks anew.
-            None => self.give_index_up(base_offset, cx),
-        }
-    }
-
-    fn give_index_up(&mut self, base_offset: Offset, cx: &mut LogCx<'_>) {
-        if let Some(segment) = self.segment_mut(base_offset)
-            && let IndexState::Loading(noted) = &mut segment.index
-        {
-            segment.index = noted.take().map_or(IndexState::Missing, IndexState::Partial);
-        }
-        self.step_reading(cx);
-    }
-
-    pub(crate) fn on_index_scanned(
-        &mut self,
-        base_offset: Offset,
-        mut index: SegmentIndex,
-        position: u32,
-        result: Result<DiskOutcome, DiskError>,
-        cx: &mut LogCx<'_>,
-    ) {
-        let bytes = match result {
-            Ok(DiskOutcome::Read(bytes)) => bytes,
-            other => return self.fail_index(base_offset, other.err(), cx),
-        };
-        let Some(until) = self.index_until(base_offset) else { return self.step_reading(cx) };
-        let mut at = position;
-        while at < until {
-            let Some(rest) = bytes.get((at - position) as usize..) else { break };
-            match batch::peek(rest) {
-                Ok(Some(header))
-                    if header.base_offset() >= index.next_offset() && index.fits(header.last_offset()) =>
-                {
-                    let size = u32::try_from(header.size_bytes()).unwrap_or(u32::MAX);
-                    let Some(end) = at.checked_add(size).filter(|&end| end <= until) else {
-                        return self.fail_index(base_offset, None, cx);
-                    };
-                    index.on_appended(&header, at);
-                    at = end;
-                }
-                Ok(None) if at > position => break,
-                _ => return self.fail_index(base_offset, None, cx),
-            }
-        }
-        self.scan_index(base_offset, index, cx);
-    }
-
-    /// The segment does not read as batches: what waits for its index fails, the log goes on.
-    fn fail_index(&mut self, base_offset: Offset, error: Option<DiskError>, cx: &mut LogCx<'_>) {
-        let failure = error.map_or(ReadError::Corrupt, ReadError::Failed);
-        self.notice(
-            crate::settings::NoticeLevel::Error,
-            cx,
-            format_args!("segment {base_offset} cannot be indexed: {failure:?}"),
-        );
-        self.give_index_up_silently(base_offset);
-        self.fail_blocked(base_offset, &failure);
-    }
-
-    fn give_index_up_silently(&mut self, base_offset: Offset) {
-        if let Some(segment) = self.segment_mut(base_offset)
-            && let IndexState::Loading(noted) = &mut segment.index
-        {
-            segment.index = noted.take().map_or(IndexState::Missing, IndexState::Partial);
-        }
-    }
-
     pub(crate) fn fail_blocked(&mut self, base_offset: Offset, failure: &ReadError) {
         let failed: Vec<u64> = self
             .reading
@@ -323,22 +187,6 @@ impl Log {
                 }
             }
         }
-    }
-
-    fn finish_index(&mut self, base_offset: Offset, mut index: SegmentIndex, cx: &mut LogCx<'_>) {
-        if let Some(segment) = self.segment_mut(base_offset) {
-            if let IndexState::Loading(Some(noted)) = &segment.index {
-                index.join(noted);
-            }
-            segment.index = IndexState::Whole(index);
-        }
-        let sealed = self.segments.back().is_some_and(|active| active.base_offset != base_offset);
-        if sealed
-            && let Ok(i) = self.segments.binary_search_by_key(&base_offset, |segment| segment.base_offset)
-        {
-            self.store_index(i, cx);
-        }
-        self.step_reading(cx);
     }
 
     /// Closes the sealed segments that were not used for longest, beyond a bound.
@@ -563,10 +411,13 @@ impl Log {
         position: u32,
         bytes: Bytes,
     ) -> Result<LogRead, ReadError> {
-        let Want::Batches { end, .. } = want else { return Err(ReadError::Corrupt) };
+        let Want::Batches { offset: wanted, end, .. } = want else { return Err(ReadError::Corrupt) };
         let mut at = 0;
         let mut next = None;
         while let Ok(Some(header)) = batch::peek(&bytes[at..]) {
+            if at == 0 && !(header.base_offset()..=header.last_offset()).contains(&wanted) {
+                return Err(ReadError::Corrupt);
+            }
             let behind = at + header.size_bytes();
             if header.base_offset() >= end || behind > bytes.len() {
                 break;

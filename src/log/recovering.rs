@@ -52,6 +52,8 @@ pub enum Phase {
     Rewriting(TailCheck),
     /// The rest of a torn write is being overwritten.
     Zeroing,
+    /// The active segment's stored index is being removed.
+    Unindexing,
 }
 
 /// A recovery under way.
@@ -61,6 +63,8 @@ pub struct Recovery {
     pub checkpoint: Option<Checkpoint>,
     /// Files not gone through yet, by offset.
     pub candidates: VecDeque<Candidate>,
+    /// The segments that have a stored index.
+    pub indexed: Vec<Offset>,
     /// There is a `next.log` that was not looked at.
     pub has_next: bool,
     /// The file being looked at is `next.log`.
@@ -92,6 +96,7 @@ impl Recovery {
         Recovery {
             checkpoint,
             candidates: VecDeque::new(),
+            indexed: Vec::new(),
             has_next: false,
             named_next: false,
             open_offset: Offset(0),

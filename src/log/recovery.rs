@@ -37,10 +37,13 @@ use crate::checkpoint::Checkpoint;
 use crate::commit::COMMIT_BYTES_MAX;
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, FileHandle};
 use crate::error::OfflineReason;
-use crate::log::{CheckpointMark, Doomed, Job, LastBlock, Log, LogCx, LogState};
+use crate::log::{CheckpointMark, Doomed, Job, LastBlock, Log, LogCx, LogState, PRODUCERS_MAX};
+use crate::producers::Producers;
 use crate::recovering::{Candidate, Phase, Recovery, TailCheck};
 use crate::scan::{Found, READ_BYTES, Scanner};
-use crate::segment::{IndexState, NEXT_NAME, Segment, SegmentFile, log_name, parse_log_name};
+use crate::segment::{
+    IndexState, NEXT_NAME, Segment, SegmentFile, index_name, log_name, parse_index_name, parse_log_name,
+};
 use crate::settings::{Durability, NoticeLevel};
 use crate::tail::Tail;
 
@@ -95,6 +98,7 @@ impl Log {
         }
         self.recovery = None;
         self.state = LogState::Online;
+        self.capture_at_rest();
     }
 
     pub(crate) fn begin_recovery(&mut self, checkpoint: Option<Checkpoint>, cx: &mut LogCx<'_>) {
@@ -128,7 +132,8 @@ impl Log {
             (Phase::Behind(check), Ok(DiskOutcome::Read(bytes))) => self.on_behind(check, &bytes, cx),
             (Phase::Rereading(check), Ok(DiskOutcome::Read(bytes))) => self.rewrite(check, &bytes, cx),
             (Phase::Rewriting(check), Ok(_)) => self.repair_rest(check, cx),
-            (Phase::Zeroing, Ok(_)) => self.finish_recovery(cx),
+            (Phase::Zeroing, Ok(_)) => self.drop_index(cx),
+            (Phase::Unindexing, Ok(_)) => self.finish_recovery(cx),
             (_, Err(error)) => self.go_offline(OfflineReason::FileFailed { path, error }, cx),
             (_, Ok(_)) => {
                 self.go_offline(OfflineReason::FileFailed { path, error: DiskError::Io(0) }, cx);
@@ -153,6 +158,7 @@ impl Log {
             })
             .collect();
         files.sort_by_key(|file| file.base_offset);
+        recovery.indexed = entries.iter().filter_map(|entry| parse_index_name(&entry.name)).collect();
         recovery.has_next = entries.iter().any(|entry| entry.name == NEXT_NAME);
         let missing = match recovery.checkpoint.take() {
             Some(checkpoint) => self.match_checkpoint(checkpoint, &mut files, cx),
@@ -220,6 +226,10 @@ impl Log {
         self.take_checkpoint(checkpoint, count);
         self.segments.drain(..gone);
         if let (true, Some(base_offset)) = (self.segments.is_empty(), kept_behind) {
+            if base_offset != self.log_end_offset {
+                // What was deleted in between spoke of producers too: of a producer with a gap nothing can be believed.
+                self.producers = Producers::new(PRODUCERS_MAX);
+            }
             self.log_end_offset = base_offset;
         }
         None
@@ -437,7 +447,7 @@ impl Log {
         let Some(recovery) = self.recovery.as_ref() else { return };
         let scan_start = recovery.scan_start;
         if check.end == scan_start && check.last_nonzero.is_none() {
-            return self.finish_recovery(cx);
+            return self.drop_index(cx);
         }
         let last = self.segments.back().expect("the check is about a segment");
         let file = last.handle().cloned().expect("the last file is open");
@@ -471,10 +481,21 @@ impl Log {
         let offset = block_ceil(check.end);
         let end = block_ceil(check.last_nonzero.map_or(0, |at| at + 1));
         if end <= offset {
-            return self.finish_recovery(cx);
+            return self.drop_index(cx);
         }
         let file = last.handle().cloned().expect("the last file is open");
         self.recover_with(Phase::Zeroing, DiskOp::Zero { file, offset, len: end - offset }, cx);
+    }
+
+    /// What a stored index says of the active segment may have been lost and replaced since.
+    fn drop_index(&mut self, cx: &mut LogCx<'_>) {
+        let base_offset = self.segments.back().expect("a log has a segment").base_offset;
+        let indexed = self.recovery.as_ref().is_some_and(|recovery| recovery.indexed.contains(&base_offset));
+        if !indexed {
+            return self.finish_recovery(cx);
+        }
+        let path = format!("{}/{}", self.dir, index_name(base_offset));
+        self.recover_with(Phase::Unindexing, DiskOp::Remove { path }, cx);
     }
 
     fn finish_recovery(&mut self, cx: &mut LogCx<'_>) {

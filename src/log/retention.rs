@@ -1,23 +1,18 @@
 //! What disappears, and what happens about once a second: retention by time and size, DeleteRecords, rolls by time,
-//! expiry of producers; and the checkpoint.
+//! expiry of producers.
 //!
 //! Only whole segments go, from the front. Their files become spares of the shard's pool, but not before a checkpoint
 //! is stored that does not count on them: recovery rebuilds the producers' state from the checkpoint and the batches
 //! behind it. On a full disk that may not be possible; then the files go at once, and after a crash recovery takes the
-//! missing front of the log for what it is.
+//! missing front of the log for what it is, and forgets the producers.
 
-use bytes::Bytes;
 use corelane_base::id::Offset;
 
-use crate::checkpoint::{Checkpoint, CheckpointSegment};
 use crate::disk::DiskOp;
 use crate::error::ReadError;
-use crate::log::{CheckpointMark, Doomed, Job, Log, LogCx, LogState};
+use crate::log::{Doomed, Job, Log, LogCx, LogState};
 use crate::segment::{Segment, SegmentFile, index_name, log_name};
 use crate::settings::NoticeLevel;
-
-/// Bytes behind the last stored checkpoint that are worth a new one: what a start after a crash reads of a log.
-const CHECKPOINT_BYTES: u64 = 64 << 20;
 
 impl Log {
     /// Raises `log_start_offset` to `before` (at most `flushed_offset`); answers what it is then. It never falls.
@@ -152,69 +147,5 @@ impl Log {
             let path = format!("{}/{}", self.dir, log_name(doomed.base_offset));
             cx.pool.recycle(path, doomed.len, doomed.watches, cx.disk);
         }
-    }
-
-    /// What `open` wants to be given: describes the log up to `flushed_offset`, or what of it is in the files.
-    #[must_use]
-    pub fn checkpoint(&self) -> Bytes {
-        // A file that still has to get its name is left for recovery to find.
-        let unnamed =
-            self.segments.iter().find(|segment| segment.named_next && segment.start <= self.written);
-        let (end, end_offset) = unnamed
-            .map_or((self.written, self.written_offset), |segment| (segment.start, segment.base_offset));
-        let mut segments = Vec::with_capacity(self.segments.len());
-        for segment in &self.segments {
-            if segment.named_next || segment.start > end || (segment.size > 0 && segment.start == end) {
-                break;
-            }
-            let size = (end.min(segment.end()) - segment.start) as u32;
-            segments.push(CheckpointSegment {
-                base_offset: segment.base_offset,
-                size,
-                created: segment.created,
-                first_timestamp: segment.first_timestamp.filter(|_| size > 0),
-                max_timestamp: segment.written_max,
-            });
-        }
-        if segments.is_empty() {
-            let first = self.segments.front();
-            segments.push(CheckpointSegment {
-                base_offset: first.map_or(end_offset, |first| first.base_offset),
-                size: 0,
-                created: first.map_or(corelane_base::time::WallMs(0), |first| first.created),
-                first_timestamp: None,
-                max_timestamp: None,
-            });
-        }
-        let mut epochs = self.epochs.clone();
-        let mut producers = self.producers.clone();
-        if end_offset < self.log_end_offset {
-            epochs.trim_end(end_offset);
-            producers.trim_end(end_offset);
-        }
-        let checkpoint = Checkpoint {
-            log_start_offset: self.log_start_offset.min(end_offset),
-            flushed_offset: end_offset,
-            start: self.segments.front().map_or(0, |first| first.start),
-            segments,
-            doomed: self.doomed.iter().map(|doomed| doomed.base_offset).collect(),
-            epochs,
-            producers,
-        };
-        self.taken.set(CheckpointMark { written: self.written, changes: self.changes });
-        checkpoint.encode().into()
-    }
-
-    /// Whether enough has changed since `checkpoint_stored` that a new checkpoint is worth its bytes.
-    #[must_use]
-    pub fn checkpoint_due(&self) -> bool {
-        let online = self.state == LogState::Online;
-        online
-            && (self.changes != self.stored.changes || self.written - self.stored.written >= CHECKPOINT_BYTES)
-    }
-
-    /// Tells that what `checkpoint` gave last is on stable storage.
-    pub fn checkpoint_stored(&mut self) {
-        self.stored = self.taken.get();
     }
 }

@@ -31,7 +31,17 @@ pub fn index_name(base_offset: Offset) -> String {
 /// The base offset in a name that [`log_name`] gave.
 #[must_use]
 pub fn parse_log_name(name: &str) -> Option<Offset> {
-    let digits = name.strip_suffix(".log")?;
+    parse(name, ".log")
+}
+
+/// The base offset in a name that [`index_name`] gave.
+#[must_use]
+pub fn parse_index_name(name: &str) -> Option<Offset> {
+    parse(name, ".index")
+}
+
+fn parse(name: &str, suffix: &str) -> Option<Offset> {
+    let digits = name.strip_suffix(suffix)?;
     if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

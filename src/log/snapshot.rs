@@ -1,0 +1,100 @@
+//! Checkpoints of a log that is being written to.
+//!
+//! A checkpoint must be exact: what it says of producers has to be in the files up to its end, all of it and nothing
+//! else, or a retry after a crash is taken for new or a new batch for a retry. Under traffic the state in memory is
+//! always ahead of the files. So the state is captured when a commit starts, with everything appended by then, and
+//! published when all of that is written. Rejected: leaving out of today's state what is not written yet. What it
+//! displaced (a producer's older batches, its former epoch) is gone.
+
+use bytes::Bytes;
+
+use crate::checkpoint::{Checkpoint, CheckpointSegment};
+use crate::log::{CheckpointMark, Log, LogState};
+
+/// Bytes behind the last checkpoint that are worth a new one: what a start after a crash reads of a log.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
+
+impl Log {
+    /// What `open` wants to be given: describes the log up to some offset at or below `flushed_offset`; up to its end
+    /// if nothing waits to be written. Before recovery is through, what `open` was given (empty for nothing).
+    #[must_use]
+    pub fn checkpoint(&self) -> Bytes {
+        let at_rest = self.written == self.tail.end() && self.files_named(self.written);
+        if self.state == LogState::Online && at_rest {
+            let (captured, mark) = self.capture();
+            self.taken.set(mark);
+            return captured.encode(self.log_start_offset).into();
+        }
+        let Some((captured, mark)) = &self.snapshot else {
+            self.taken.set(CheckpointMark::default());
+            return Bytes::new();
+        };
+        self.taken.set(*mark);
+        captured.encode(self.log_start_offset).into()
+    }
+
+    /// Whether enough has changed since `checkpoint_stored` that a new checkpoint is worth its bytes.
+    #[must_use]
+    pub fn checkpoint_due(&self) -> bool {
+        self.state == LogState::Online && self.is_behind(self.stored)
+    }
+
+    /// Tells that what `checkpoint` gave last is on stable storage.
+    pub fn checkpoint_stored(&mut self) {
+        self.stored = self.taken.get();
+    }
+
+    fn is_behind(&self, mark: CheckpointMark) -> bool {
+        self.changes != mark.changes || self.written.saturating_sub(mark.written) >= CHECKPOINT_BYTES
+    }
+
+    /// Whether recovery finds everything below the log address `at` under its segment's name.
+    fn files_named(&self, at: u64) -> bool {
+        self.segments.iter().all(|segment| !segment.named_next || segment.start >= at)
+    }
+
+    /// When nothing is ahead of the files: the state as it is is true of them.
+    pub(crate) fn capture_at_rest(&mut self) {
+        assert_eq!(self.written, self.tail.end(), "nothing waits to be written");
+        self.snapshot = Some(self.capture());
+    }
+
+    /// The state as it is, everything appended included.
+    fn capture(&self) -> (Checkpoint, CheckpointMark) {
+        let segments = self.segments.iter().map(|segment| CheckpointSegment {
+            base_offset: segment.base_offset,
+            size: segment.size,
+            created: segment.created,
+            first_timestamp: segment.first_timestamp,
+            max_timestamp: segment.max_timestamp,
+        });
+        let captured = Checkpoint {
+            log_start_offset: self.log_start_offset,
+            flushed_offset: self.log_end_offset,
+            start: self.segments.front().map_or(0, |first| first.start),
+            segments: segments.collect(),
+            doomed: self.doomed.iter().map(|doomed| doomed.base_offset).collect(),
+            epochs: self.epochs.clone(),
+            producers: self.producers.clone(),
+        };
+        (captured, CheckpointMark { written: self.tail.end(), changes: self.changes })
+    }
+
+    /// When a commit starts: captures the state if the last capture is too old.
+    pub(crate) fn capture_if_due(&mut self) {
+        let known = self.snapshot.as_ref().map_or(self.stored, |(_, mark)| *mark);
+        if self.capturing.is_none() && self.is_behind(known) {
+            self.capturing = Some(self.capture());
+        }
+    }
+
+    /// When something has been written or named: publishes what was captured, once it is true of the files.
+    pub(crate) fn publish_captured(&mut self) {
+        let end = self.capturing.as_ref().map(|(_, mark)| mark.written);
+        if let Some(end) = end.filter(|&end| end <= self.written)
+            && self.files_named(end)
+        {
+            self.snapshot = self.capturing.take();
+        }
+    }
+}
