@@ -3,11 +3,13 @@
 //! One fetch at a time, without a fetch session: each request names every partition that has not reached its end.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use corelane_base::id::BrokerId;
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::message::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use corelane_wire::primitive::Records;
 
 use crate::client::{Client, ClientError, Node, exchange};
 use crate::offsets::{EARLIEST, LATEST, list_offsets};
@@ -18,8 +20,7 @@ exchange!(FetchRequest, FetchResponse, Fetch, 4, 12);
 
 /// How long a broker may hold back an empty answer.
 const WAIT_MAX: Duration = Duration::from_millis(500);
-/// What one answer and one partition in it may hold, in bytes; a larger batch comes alone. Compressed records unfold to
-/// ten times as much, and each is a few allocations: 16 MiB made a process of 400 MiB.
+/// What one answer and one partition in it may hold, in bytes; a larger batch comes alone.
 const ANSWER_BYTES_MAX: i32 = 4 << 20;
 const PARTITION_BYTES_MAX: i32 = 1 << 20;
 /// What the records of one batch may unfold to, in bytes.
@@ -61,14 +62,8 @@ struct Position {
     end: i64,
 }
 
-/// What one turn gave.
-#[derive(Debug, Default)]
-pub struct Fetched {
-    /// The records, each with its partition.
-    pub records: Vec<(i32, Record)>,
-    /// What a person should know, such as a gap.
-    pub notes: Vec<String>,
-}
+/// Takes the visible records of one batch, in order, with their partition; `Break` ends the fetch.
+pub type Sink<'a> = dyn FnMut(i32, &[Record]) -> ControlFlow<()> + 'a;
 
 /// Reads some partitions of a topic.
 #[derive(Debug)]
@@ -130,11 +125,13 @@ impl<'a> Fetcher<'a> {
         self.positions.values().all(|position| position.next >= position.end)
     }
 
-    /// Waits for records, a short time at the most, and takes them. An empty result is no end: see `is_done`.
-    pub fn fetch(&mut self) -> Result<Fetched, ClientError> {
+    /// Waits for records, a short time at the most, and hands them to `sink` batch by batch. Nothing may come; see
+    /// `is_done`. Gives what a person should know, such as a gap. Errors: what could not be mended in time; the batches
+    /// handed over before stay handed over, and reading goes on behind them.
+    pub fn fetch(&mut self, sink: &mut Sink<'_>) -> Result<Vec<String>, ClientError> {
         let deadline = self.client.deadline();
         let (topic, positions, known) = (self.topic.as_str(), &mut self.positions, &mut self.leaders);
-        let mut fetched = Fetched::default();
+        let mut notes = Vec::new();
         let mut stale = false;
         self.client.retry(deadline, |client| {
             if std::mem::replace(&mut stale, true) {
@@ -150,17 +147,20 @@ impl<'a> Fetcher<'a> {
             }
             let wait = WAIT_MAX / by_leader.len().max(1) as u32;
             for (leader, partitions) in by_leader {
-                // Records already taken from another leader are kept, and their positions have moved.
                 let request = request(topic, &partitions, positions, wait.min(time_half(deadline)));
                 let answer = client.call(Node::Broker(leader), &request, deadline)?;
-                for partition in take(&answer.decode()?, topic, positions, &mut fetched)? {
+                let taken = take(&answer.decode()?, topic, positions, sink)?;
+                for partition in taken.lost {
                     let position = positions.get_mut(&partition).expect("take looked it up");
-                    fetched.notes.push(mend(client, topic, partition, position, deadline)?);
+                    notes.push(mend(client, topic, partition, position, deadline)?);
+                }
+                if taken.stopped {
+                    break;
                 }
             }
             Ok(())
         })?;
-        Ok(fetched)
+        Ok(notes)
     }
 }
 
@@ -200,56 +200,76 @@ fn request<'a>(
     }
 }
 
-/// Moves the records of an answer into `fetched` and the positions behind them. Gives the partitions whose position
-/// the leader does not have.
+/// What became of an answer.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Partitions whose position the leader does not have.
+    lost: Vec<i32>,
+    /// The sink has had enough.
+    stopped: bool,
+}
+
+/// Hands the records of an answer to `sink` and moves the positions behind them.
 fn take(
     response: &FetchResponse<'_>,
     topic: &str,
     positions: &mut BTreeMap<i32, Position>,
-    fetched: &mut Fetched,
-) -> Result<Vec<i32>, ClientError> {
+    sink: &mut Sink<'_>,
+) -> Result<Taken, ClientError> {
     if response.error_code != 0 {
         return Err(ClientError::refused(format!("fetching {topic}"), response.error_code, None));
     }
-    let (mut failed, mut lost) = (None, Vec::new());
+    let (mut failed, mut taken) = (None, Taken::default());
     for row in response.responses.iter().filter(|row| row.topic == topic).flat_map(|row| &row.partitions) {
         let Some(position) = positions.get_mut(&row.partition_index) else { continue };
         match row.error_code {
-            0 => {}
-            code if code == ErrorCode::OffsetOutOfRange as i16 => {
-                lost.push(row.partition_index);
-                continue;
+            0 => {
+                let Some(Records::Borrowed(batches)) = row.records else { continue };
+                match take_batches(batches, row.partition_index, position, sink) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => {
+                        taken.stopped = true;
+                        return Ok(taken);
+                    }
+                    Err(text) => {
+                        let text = format!("partition {} of {topic}: {text}", row.partition_index);
+                        return Err(ClientError::Protocol(text));
+                    }
+                }
             }
+            code if code == ErrorCode::OffsetOutOfRange as i16 => taken.lost.push(row.partition_index),
             code => {
                 let what = format!("partition {} of {topic}", row.partition_index);
                 failed = Some(ClientError::refused(what, code, None));
-                continue;
             }
-        }
-        let mut rest = row.records.map_or(&[][..], |records| match records {
-            corelane_wire::primitive::Records::Borrowed(bytes) => bytes,
-            corelane_wire::primitive::Records::External { .. } => &[],
-        });
-        let broken = |text: String| {
-            ClientError::Protocol(format!("partition {} of {topic}: {text}", row.partition_index))
-        };
-        let (before, had_bytes) = (position.next, !rest.is_empty());
-        while let Some((batch, taken)) =
-            decode_batch(rest, BATCH_BYTES_MAX).map_err(|error| broken(error.to_string()))?
-        {
-            rest = &rest[taken..];
-            let wanted = position.next..position.end;
-            let visible = batch.records.into_iter().filter(|record| wanted.contains(&record.offset.0));
-            if !batch.control {
-                fetched.records.extend(visible.map(|record| (row.partition_index, record)));
-            }
-            position.next = position.next.max(batch.next_offset.0);
-        }
-        if had_bytes && position.next == before {
-            return Err(broken("the answer holds no whole batch".to_string()));
         }
     }
-    failed.map_or(Ok(lost), Err)
+    failed.map_or(Ok(taken), Err)
+}
+
+/// One partition's share of an answer. Errors: what is wrong with its batches, in words.
+fn take_batches(
+    mut batches: &[u8],
+    partition: i32,
+    position: &mut Position,
+    sink: &mut Sink<'_>,
+) -> Result<ControlFlow<()>, String> {
+    let (before, empty) = (position.next, batches.is_empty());
+    while let Some((batch, size)) =
+        decode_batch(batches, BATCH_BYTES_MAX).map_err(|error| error.to_string())?
+    {
+        batches = &batches[size..];
+        let mut records = batch.records;
+        records.retain(|record| (position.next..position.end).contains(&record.offset.0));
+        position.next = position.next.max(batch.next_offset.0);
+        if !batch.control && !records.is_empty() && sink(partition, &records).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    match !empty && position.next == before {
+        true => Err("the answer holds no whole batch".to_string()),
+        false => Ok(ControlFlow::Continue(())),
+    }
 }
 
 /// Puts a position that the leader does not have any longer to the first offset there is. Errors: `Refused`, if the

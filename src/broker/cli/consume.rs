@@ -1,6 +1,7 @@
 //! `corelane consume`: records of a topic to standard output.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 
 use clap::Args;
 
@@ -10,6 +11,7 @@ use crate::cli::moment;
 use crate::cli::output::{Output, Progress};
 use crate::cli::template::{TEMPLATE_HELP, Template, parse_template, record_json};
 use crate::consumer::{ConsumerSettings, Fetcher, Start};
+use crate::records::Record;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,35 +104,45 @@ pub fn run(args: &ConsumeArgs) -> Result<(), Failure> {
     // A line of progress between the records on one screen would only be in the way.
     let mut progress = (!args.quiet && !out.is_terminal()).then(|| Progress::new("records"));
     let mut left = args.count.unwrap_or(u64::MAX);
-    let mut text = Vec::new();
-    while left > 0 && !fetcher.is_done() {
-        let fetched = fetcher.fetch()?;
-        for note in fetched.notes.iter().filter(|_| !args.quiet) {
-            eprintln!("corelane: {note}");
-        }
-        let mut count = 0;
-        for (partition, record) in fetched.records.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            match args.output {
-                Output::Human => {
-                    args.format.render(&args.topic, *partition, record, &args.null_marker, &mut text);
-                }
-                Output::Json => {
-                    text.extend_from_slice(
-                        record_json(&args.topic, *partition, record).to_string().as_bytes(),
-                    );
-                    text.push(b'\n');
+    let (mut text, mut failure) = (Vec::new(), None);
+    while left > 0 && failure.is_none() && !fetcher.is_done() {
+        let notes = fetcher.fetch(&mut |partition, records| {
+            text.clear();
+            let count = usize::try_from(left).unwrap_or(usize::MAX).min(records.len());
+            for record in &records[..count] {
+                args.append(partition, record, &mut text);
+            }
+            left -= count as u64;
+            if let Some(progress) = &mut progress {
+                progress.add(count as u64, text.len() as u64);
+            }
+            match out.write_all(&text) {
+                Ok(()) if left > 0 => ControlFlow::Continue(()),
+                Ok(()) => ControlFlow::Break(()),
+                Err(error) => {
+                    failure = Some(Failure::output(error));
+                    ControlFlow::Break(())
                 }
             }
-            count += 1;
+        })?;
+        for note in notes.iter().filter(|_| !args.quiet) {
+            eprintln!("corelane: {note}");
         }
-        left -= count;
-        out.write_all(&text).and_then(|()| out.flush()).map_err(Failure::output)?;
-        if let Some(progress) = &mut progress {
-            progress.add(count, text.len() as u64);
-        }
-        text.clear();
+        out.flush().map_err(Failure::output)?;
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+impl ConsumeArgs {
+    fn append(&self, partition: i32, record: &Record, text: &mut Vec<u8>) {
+        match self.output {
+            Output::Human => self.format.render(&self.topic, partition, record, &self.null_marker, text),
+            Output::Json => {
+                text.extend_from_slice(record_json(&self.topic, partition, record).to_string().as_bytes());
+                text.push(b'\n');
+            }
+        }
+    }
 }
 
 #[cfg(test)]
