@@ -81,6 +81,8 @@ pub struct Recovery {
     pub scanner: Option<Scanner>,
     /// Where going through the last segment began: what lies before is as the checkpoint says.
     pub scan_start: u64,
+    /// What is being written again belongs to a segment that another continues.
+    pub sealing: bool,
     /// Where the batches of the last segment end.
     pub end_position: u64,
     /// They end at something that is no batch, not at zeros.
@@ -105,6 +107,7 @@ impl Recovery {
             file_bytes: 0,
             scanner: None,
             scan_start: 0,
+            sealing: false,
             end_position: 0,
             ends_invalid: false,
             phase: Phase::Listing,

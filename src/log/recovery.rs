@@ -14,7 +14,7 @@
 //!   |-- something, then zeros from one largest commit on: a torn write; it is cut and overwritten with zeros
 //!   |-- something further behind: damage inside acknowledged data      --> Offline
 //!   v
-//! write the last largest commit before the end once more
+//! write the last largest commit before the end once more (of each segment gone through: later ones may be empty)
 //!   v
 //! Online
 //! ```
@@ -131,6 +131,7 @@ impl Log {
             (Phase::Removing, Ok(_)) => self.begin_candidate(cx),
             (Phase::Behind(check), Ok(DiskOutcome::Read(bytes))) => self.on_behind(check, &bytes, cx),
             (Phase::Rereading(check), Ok(DiskOutcome::Read(bytes))) => self.rewrite(check, &bytes, cx),
+            (Phase::Rewriting(_), Ok(_)) if recovery.sealing => self.begin_next(cx),
             (Phase::Rewriting(check), Ok(_)) => self.repair_rest(check, cx),
             (Phase::Zeroing, Ok(_)) => self.drop_index(cx),
             (Phase::Unindexing, Ok(_)) => self.finish_recovery(cx),
@@ -240,11 +241,7 @@ impl Log {
         let expected = self.log_end_offset;
         let Some(recovery) = self.recovery.as_mut() else { return };
         match recovery.candidates.front() {
-            Some(file) if file.base_offset == expected => {
-                recovery.candidates.pop_front();
-                self.add_segment(cx);
-                self.open_candidate(expected, false, cx);
-            }
+            Some(file) if file.base_offset == expected => self.seal_scanned(cx),
             Some(file) => {
                 // It may be a segment that was begun in memory only, before what precedes it was written.
                 let base_offset = file.base_offset;
@@ -258,6 +255,33 @@ impl Log {
             }
             None => self.look_behind(cx),
         }
+    }
+
+    /// The segment just gone through is continued by the next. Should that one turn out to be empty, the write that
+    /// failed or was under way may have been the last one here.
+    fn seal_scanned(&mut self, cx: &mut LogCx<'_>) {
+        if let (Some(last), Some(recovery)) = (self.segments.back(), self.recovery.as_mut())
+            && last.handle().is_some()
+            && recovery.scan_start < u64::from(last.size)
+        {
+            let end = u64::from(last.size);
+            recovery.sealing = true;
+            return self.reread(TailCheck { end, looked: end, until: end, last_nonzero: None }, cx);
+        }
+        self.begin_next(cx);
+    }
+
+    fn begin_next(&mut self, cx: &mut LogCx<'_>) {
+        if let Some(last) = self.segments.back_mut() {
+            last.file = SegmentFile::Closed;
+        }
+        if let Some(recovery) = self.recovery.as_mut() {
+            recovery.sealing = false;
+            recovery.candidates.pop_front();
+        }
+        let expected = self.log_end_offset;
+        self.add_segment(cx);
+        self.open_candidate(expected, false, cx);
     }
 
     fn add_segment(&mut self, cx: &LogCx<'_>) {
@@ -324,22 +348,10 @@ impl Log {
                 end @ (Found::Zeros | Found::Invalid) => {
                     recovery.end_position = scanner.position();
                     recovery.ends_invalid = matches!(end, Found::Invalid);
-                    return self.on_segment_scanned(cx);
+                    return self.begin_candidate(cx);
                 }
             }
         }
-    }
-
-    fn on_segment_scanned(&mut self, cx: &mut LogCx<'_>) {
-        let expected = self.log_end_offset;
-        let Some(recovery) = self.recovery.as_ref() else { return };
-        if recovery.candidates.front().is_some_and(|file| file.base_offset == expected) {
-            // Continued: this one is whole.
-            if let Some(last) = self.segments.back_mut() {
-                last.file = SegmentFile::Closed;
-            }
-        }
-        self.begin_candidate(cx);
     }
 
     /// A file that does not continue the log by name: `base_offset` of its first batch, if it has one.
@@ -471,7 +483,10 @@ impl Log {
         let mut blocks: BytesMut = aligned_buffer(padded);
         blocks.extend_from_slice(bytes);
         blocks.resize(padded, 0);
-        self.last_block = LastBlock::Known(bytes.slice((block_floor(check.end) - offset) as usize..));
+        let sealing = self.recovery.as_ref().is_some_and(|recovery| recovery.sealing);
+        if !sealing {
+            self.last_block = LastBlock::Known(bytes.slice((block_floor(check.end) - offset) as usize..));
+        }
         let op = DiskOp::Write { file, offset, parts: vec![blocks.freeze()], sync: true };
         self.recover_with(Phase::Rewriting(check), op, cx);
     }

@@ -140,7 +140,12 @@ impl Log {
     /// Lets go of deleted segments' files, once no stored checkpoint counts on them, or when room is short.
     fn release_doomed(&mut self, cx: &mut LogCx<'_>) {
         let stored = self.stored.changes;
-        while self.doomed.front().is_some_and(|doomed| doomed.change <= stored || self.space_full) {
+        // A log whose active segment has no file yet keeps one: it is all that tells recovery which offsets were given.
+        let awaited = self.segments.back().is_some_and(|active| matches!(active.file, SegmentFile::Awaited));
+        let spare_count = usize::from(awaited);
+        while self.doomed.front().is_some_and(|doomed| {
+            doomed.change <= stored || (self.space_full && self.doomed.len() > spare_count)
+        }) {
             let Some(doomed) = self.doomed.pop_front() else { return };
             let index = format!("{}/{}", self.dir, index_name(doomed.base_offset));
             self.start(Job::Ignored, DiskOp::Remove { path: index }, cx);
