@@ -120,7 +120,8 @@ fn fuzz_records(seed: u64, count: u64) {
             assert!(payload.len() <= OUTPUT_BYTES_MAX.max(bytes.len()), "{} bytes came out", payload.len());
             let found = records::iter(&header, &payload);
             let sound = found.take_while(Result::is_ok).flatten();
-            assert!(sound.map(|record| record.headers.iter().count()).count() <= payload.len());
+            let read: usize = sound.map(|record| 1 + record.headers.iter().count()).sum();
+            assert!(read <= payload.len(), "{read} records and headers in {} bytes", payload.len());
         }
         let time = WallMs(1_700_000_000_000 + rng.below(1000) as i64);
         let _ = records::first_at_or_after(&bytes, time, Offset(3), OUTPUT_BYTES_MAX);
