@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use corelane_base::id::ShardId;
 use corelane_control::configs::broker::BrokerConfig;
 use corelane_control::configs::listener::Listener;
-use corelane_control::configs::settings::{Setting, Settings};
+use corelane_control::configs::settings::{Origin, Setting, Settings};
 use corelane_node::event::{Lifecycle, Severity};
 use corelane_node::shard::{Shard, ShardSettings};
 
@@ -70,10 +70,12 @@ fn refuse(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Sends log lines to standard error; `RUST_LOG` decides which, else `log.level`.
+/// Sends log lines to standard error. Which, is decided by a flag, else by `RUST_LOG`, else by `log.level` elsewhere.
 fn start_logging(given: &[Setting]) {
-    let level = given.iter().rev().find(|one| one.key == LOG_LEVEL).map_or("info", |one| one.value.as_str());
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_string());
+    let level = given.iter().rev().find(|one| one.key == LOG_LEVEL);
+    let flag = level.filter(|one| one.origin == Origin::Flag).map(|one| one.value.clone());
+    let level = level.map_or("info", |one| one.value.as_str());
+    let filter = flag.or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_else(|| level.to_string());
     let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // Fails only if a test has set one already.
