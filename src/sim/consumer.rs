@@ -1,5 +1,7 @@
 //! A simulated consumer: reads a few partitions by offset, over and over, and hands what it is shown to the checker.
 
+use std::collections::BTreeMap;
+
 use corelane_base::time::Mono;
 use corelane_wire::api::ApiKey;
 use corelane_wire::error_code::ErrorCode;
@@ -25,8 +27,31 @@ struct Asked {
     floor: Floor,
 }
 
+/// How a request stands to fetch sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sessions {
+    /// It has none and wants none.
+    Apart,
+    /// It names all partitions and asks for a session.
+    Opening,
+    /// It names what has changed; the answer tells only what is new.
+    Within,
+}
+
+/// A fetch session as the client knows it.
+#[derive(Debug)]
+struct Session {
+    id: i32,
+    epoch: i32,
+    /// One for the whole session, as names and ids of topics do not mix.
+    version: i16,
+    /// The offsets that the broker has been told.
+    told: BTreeMap<Place, i64>,
+}
+
 #[derive(Debug)]
 struct Ask {
+    sessions: Sessions,
     parts: Vec<Asked>,
     wait_ms: i32,
     bytes_min: i32,
@@ -51,12 +76,15 @@ pub struct Consumer {
     /// Bytes of records fetched.
     pub fetched_bytes: u64,
     winding_up: bool,
+    /// Whether it fetches in sessions.
+    has_sessions: bool,
+    session: Option<Session>,
 }
 
 impl Consumer {
     /// A consumer at the start of its partitions.
     #[must_use]
-    pub fn new(places: Vec<Place>, pace_ms: u64) -> Consumer {
+    pub fn new(places: Vec<Place>, pace_ms: u64, has_sessions: bool) -> Consumer {
         Consumer {
             positions: places.into_iter().map(|place| (place, 0)).collect(),
             line: Line::default(),
@@ -64,18 +92,25 @@ impl Consumer {
             wake_at: Mono(0),
             fetched_bytes: 0,
             winding_up: false,
+            has_sessions,
+            session: None,
         }
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>) {
         let mut version = any_version(cx.rng, ApiKey::Fetch);
+        let sessions = match &self.session {
+            _ if !self.has_sessions || self.line.awaited_count() > 0 => Sessions::Apart,
+            Some(_) => Sessions::Within,
+            None => Sessions::Opening,
+        };
         let mut parts = Vec::new();
         for (place, position) in &mut self.positions {
             if cx.rng.one_in(40) {
                 let Floor { high_watermark, log_start, .. } = cx.checker.floor(*place);
                 *position = log_start + cx.rng.below((high_watermark - log_start) as u64 + 1) as i64;
             }
-            if parts.is_empty() || cx.rng.one_in(2) {
+            if parts.is_empty() || cx.rng.one_in(2) || sessions != Sessions::Apart {
                 let bytes_max = 1 << cx.rng.below(21);
                 parts.push(Asked {
                     place: *place,
@@ -88,13 +123,23 @@ impl Consumer {
         if parts.iter().any(|asked| cx.topics[asked.place.0].id.is_none()) {
             version = version.min(TOPIC_ID_VERSION - 1);
         }
+        if sessions == Sessions::Opening {
+            version = version.max(SESSION_VERSION);
+        }
+        if let (Sessions::Within, Some(session)) = (sessions, &self.session) {
+            version = session.version;
+        }
         let ask = Ask {
+            sessions,
             parts,
             wait_ms: cx.rng.below(500) as i32,
             bytes_min: [0, 1, 1, 10_000][cx.rng.below(4) as usize],
             bytes_max: 1 << cx.rng.below(23),
         };
-        let body = encode_fetch(cx, version, &ask);
+        let body = encode_fetch(cx, version, &ask, self.session.as_ref());
+        if let (Sessions::Within, Some(session)) = (sessions, &mut self.session) {
+            session.told = ask.parts.iter().map(|part| (part.place, part.offset)).collect();
+        }
         self.line.request(
             cx,
             ApiKey::Fetch,
@@ -112,7 +157,7 @@ impl Consumer {
         let response = FetchResponse::decode(&mut r, asked.version).expect("a sound answer");
         r.finish().expect("nothing behind it");
         let code = ErrorCode::from_code(response.error_code).expect("a code of the protocol");
-        assert!(code == ErrorCode::None || code.is_retriable(), "fetch: {code:?}");
+        self.on_session(asked, &response, code);
         if code != ErrorCode::None {
             return;
         }
@@ -127,21 +172,58 @@ impl Consumer {
                     answer.topic == info.name
                 }
             });
-            let answer = of_topic
-                .and_then(|topic| {
-                    topic.partitions.iter().find(|answer| answer.partition_index == part.place.1)
-                })
-                .unwrap_or_else(|| panic!("no answer for {part:?} in v{} {response:?}", asked.version));
+            let found = of_topic.and_then(|topic| {
+                topic.partitions.iter().find(|answer| answer.partition_index == part.place.1)
+            });
+            let Some(answer) = found else {
+                let is_news_only = asked.ask.sessions == Sessions::Within;
+                assert!(is_news_only, "no answer for {part:?} in v{} {response:?}", asked.version);
+                continue;
+            };
             calm &= answer.error_code == 0;
-            sizes.push(self.on_partition(cx, part, answer, asked.version));
+            let is_loose = asked.ask.sessions == Sessions::Within;
+            sizes.push(self.on_partition(cx, part, answer, asked.version, is_loose));
         }
         check_size(&asked.ask, &sizes);
         let bytes_total: usize = sizes.iter().map(|size| size.bytes).sum();
+        calm &= asked.ask.sessions != Sessions::Within;
         if calm && bytes_total == 0 && asked.ask.bytes_min > 0 && cx.broker.life() == Life::Serving {
             let waited_ms = cx.now.mono.since(asked.at).as_millis() as i32;
             assert!(waited_ms >= asked.ask.wait_ms, "an empty answer after {waited_ms} ms: {:?}", asked.ask);
         }
         self.fetched_bytes += bytes_total as u64;
+    }
+
+    /// Follows the session that the answer belongs to.
+    fn on_session(&mut self, asked: &Awaited<Ask>, response: &FetchResponse<'_>, code: ErrorCode) {
+        match (asked.ask.sessions, code) {
+            (Sessions::Opening, ErrorCode::None) if response.session_id != 0 => {
+                let told = asked.ask.parts.iter().map(|part| (part.place, part.offset)).collect();
+                self.session =
+                    Some(Session { id: response.session_id, epoch: 1, version: asked.version, told });
+            }
+            (Sessions::Opening, ErrorCode::None) => {}
+            (Sessions::Within, ErrorCode::None) => {
+                if let Some(session) = &mut self.session {
+                    assert_eq!(response.session_id, session.id, "{response:?}");
+                    session.epoch += 1;
+                }
+            }
+            // Forgotten in a crash, displaced, or out of step after a lost answer: begin anew.
+            (
+                Sessions::Within,
+                ErrorCode::FetchSessionIdNotFound
+                | ErrorCode::InvalidFetchSessionEpoch
+                | ErrorCode::FetchSessionTopicIdError,
+            ) => self.session = None,
+            (_, other) => {
+                assert!(
+                    other == ErrorCode::None || other.is_retriable(),
+                    "fetch: {other:?} for {:?}",
+                    asked.ask
+                );
+            }
+        }
     }
 
     /// One partition's answer; how many bytes of records it had.
@@ -151,6 +233,7 @@ impl Consumer {
         part: &Asked,
         answer: &PartitionData<'_>,
         version: i16,
+        is_loose: bool,
     ) -> PartSize {
         let error = ErrorCode::from_code(answer.error_code).expect("a code of the protocol");
         let place = part.place;
@@ -181,8 +264,12 @@ impl Consumer {
         }
         PartSize {
             bytes: records.len(),
-            // What is void may be anything.
-            bytes_max: if cx.checker.partition(place).void { usize::MAX } else { part.bytes_max as usize },
+            // What is void may be anything; in a session, an earlier limit may hold.
+            bytes_max: if is_loose || cx.checker.partition(place).void {
+                usize::MAX
+            } else {
+                part.bytes_max as usize
+            },
             is_one_batch: matches!(decode(records), Ok(Some(batch)) if batch.size_bytes == records.len()),
         }
     }
@@ -196,10 +283,19 @@ fn check_size(ask: &Ask, parts: &[PartSize]) {
     }
 }
 
-fn encode_fetch(cx: &Cx<'_>, version: i16, ask: &Ask) -> Vec<u8> {
+fn encode_fetch(cx: &Cx<'_>, version: i16, ask: &Ask, session: Option<&Session>) -> Vec<u8> {
     let mut topics: Vec<FetchTopic<'_>> = Vec::new();
+    let (session_id, session_epoch) = match (ask.sessions, session) {
+        (Sessions::Within, Some(session)) => (session.id, session.epoch),
+        (Sessions::Opening, _) => (0, 0),
+        _ => (0, if version >= SESSION_VERSION { -1 } else { FetchRequest::default().session_epoch }),
+    };
     for part in &ask.parts {
         let (topic, partition) = part.place;
+        let told = session.and_then(|session| session.told.get(&part.place));
+        if ask.sessions == Sessions::Within && told == Some(&part.offset) {
+            continue;
+        }
         let partition = FetchPartition {
             partition,
             fetch_offset: part.offset,
@@ -220,8 +316,8 @@ fn encode_fetch(cx: &Cx<'_>, version: i16, ask: &Ask) -> Vec<u8> {
         max_wait_ms: ask.wait_ms,
         min_bytes: ask.bytes_min,
         max_bytes: ask.bytes_max,
-        session_id: 0,
-        session_epoch: if version >= SESSION_VERSION { -1 } else { FetchRequest::default().session_epoch },
+        session_id,
+        session_epoch,
         topics,
         ..FetchRequest::default()
     };
@@ -264,7 +360,10 @@ impl Actor for Consumer {
     }
 
     fn on_gone(&mut self, cx: &mut Cx<'_>) {
-        self.line.on_gone();
+        let lost = self.line.on_gone();
+        if lost.iter().any(|asked| asked.ask.sessions == Sessions::Within) {
+            self.session = None; // Whether the broker took the request in is unknown.
+        }
         self.wake_at = soon(cx.rng, cx.now, 200);
     }
 

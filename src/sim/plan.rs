@@ -163,6 +163,7 @@ fn draw_habits(rng: &mut Rng, places: &[(usize, i32)]) -> Habits {
         acks: if idempotent { -1 } else { [-1, 1, 0][rng.below(3) as usize] },
         records_max: 1 << rng.below(6),
         filler_max: 1 << rng.below(10),
+        large: rng.one_in(4),
         pace_ms: 1 + rng.below(40),
     }
 }

@@ -1,7 +1,7 @@
 //! A simulated producer: one connection, a few partitions, batches in flight; idempotent ones send again, in order,
 //! over new connections, until they are told that it is done.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use corelane_base::time::Mono;
 use corelane_wire::api::ApiKey;
@@ -12,7 +12,7 @@ use corelane_wire::message::produce::{
 };
 use corelane_wire::primitive::{Reader, Records};
 
-use crate::batch::{Producer as ProducerIdentity, Record, encode};
+use crate::batch::{HEADER_BYTES, Producer as ProducerIdentity, Record, encode};
 use crate::check::{BatchNo, Checker, Place, value_of};
 use crate::client::{Actor, Awaited, Cx, Line, any_version, soon};
 use crate::net::LinkId;
@@ -22,6 +22,8 @@ const WINDOW: usize = 5;
 /// First produce version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 13;
 const TIMEOUT_MS: i32 = 10_000;
+/// `max.message.bytes` by default.
+const BATCH_BYTES_MAX: usize = 1_048_588;
 
 /// How a producer works.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct Habits {
     pub records_max: u64,
     /// Bytes of a value beyond its prefix, at most.
     pub filler_max: u64,
+    /// Whether it sends a large batch now and then.
+    pub large: bool,
     /// Time between requests, at most, in milliseconds.
     pub pace_ms: u64,
 }
@@ -76,6 +80,30 @@ pub struct Producer {
     targets: Vec<Target>,
     wake_at: Mono,
     winding_up: bool,
+    /// Batches damaged before they were sent.
+    spoiled: BTreeSet<BatchNo>,
+}
+
+impl Habits {
+    /// The records of the next batch: usually small, now and then one large one, from who can afford a refusal one
+    /// that is too large.
+    fn records(&self, cx: &mut Cx<'_>, no: BatchNo) -> Vec<Record> {
+        let (count, filler) = match cx.rng.below(400) {
+            0..4 if self.large => (1, 100_000 + cx.rng.below(900_000)),
+            4 if self.large && !self.idempotent && self.acks != 0 => (1, 1_100_000),
+            _ => (1 + cx.rng.below(self.records_max), 0),
+        };
+        (0..count)
+            .map(|record| {
+                let filler = filler.max(cx.rng.below(self.filler_max + 1));
+                Record {
+                    timestamp_ms: cx.now.wall.0 - cx.rng.below(3000) as i64,
+                    key: cx.rng.one_in(2).then(|| cx.rng.next_u64().to_be_bytes().to_vec()),
+                    value: value_of(no, record as usize, filler as usize),
+                }
+            })
+            .collect()
+    }
 }
 
 impl Producer {
@@ -97,6 +125,7 @@ impl Producer {
             targets,
             wake_at: Mono(0),
             winding_up: false,
+            spoiled: BTreeSet::new(),
         }
     }
 
@@ -198,20 +227,21 @@ impl Producer {
             return None;
         }
         let no = cx.checker.next_no();
-        let records: Vec<Record> = (0..1 + cx.rng.below(self.habits.records_max))
-            .map(|record| Record {
-                timestamp_ms: cx.now.wall.0 - cx.rng.below(3000) as i64,
-                key: cx.rng.one_in(2).then(|| cx.rng.next_u64().to_be_bytes().to_vec()),
-                value: value_of(no, record as usize, cx.rng.below(self.habits.filler_max + 1) as usize),
-            })
-            .collect();
+        let records = self.habits.records(cx, no);
         let identity = match self.identity {
             Some((id, epoch)) => ProducerIdentity { id, epoch, base_sequence: target.next_sequence },
             None => ProducerIdentity::NONE,
         };
         let count = records.len() as i64;
+        let mut bytes = encode(identity, &records);
+        if self.identity.is_none() && self.habits.acks != 0 && cx.rng.one_in(100) {
+            // Damaged on its way: the broker must notice.
+            let at = HEADER_BYTES + cx.rng.below((bytes.len() - HEADER_BYTES) as u64) as usize;
+            bytes[at] ^= 1 << cx.rng.below(8);
+            self.spoiled.insert(no);
+        }
         target.next_sequence = ((i64::from(target.next_sequence) + count) & i64::from(i32::MAX)) as i32;
-        let sent = cx.checker.on_sent(target.place, encode(identity, &records), count);
+        let sent = cx.checker.on_sent(target.place, bytes, count);
         assert_eq!(sent, no);
         if self.habits.acks != 0 {
             target.queue.push_back(Queued { no, in_flight: true });
@@ -271,7 +301,14 @@ impl Producer {
             .iter()
             .position(|queued| queued.no == no)
             .expect("it is in the queue until answered");
+        if self.spoiled.remove(&no) && error == ErrorCode::CorruptMessage {
+            cx.checker.on_refused(no);
+            target.queue.remove(at);
+            return;
+        }
         if error == ErrorCode::None {
+            let too_large = cx.checker.batch(no).bytes.len() > BATCH_BYTES_MAX;
+            assert!(!too_large, "{:?}: {no:?} is larger than allowed", target.place);
             cx.checker.on_acked(no, base_offset);
             target.queue.remove(at);
             return;

@@ -10,12 +10,12 @@ use crate::trace::Trace;
 use crate::{fuzz, log_world, world};
 
 /// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
-const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 140, 155, 169];
+const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201];
 /// The same for whole brokers.
-const BROKER_SEEDS: &[u64] = &[14, 34, 70, 137, 212];
+const BROKER_SEEDS: &[u64] = &[14, 34, 61, 124, 169, 212, 452];
 /// How many seeds nobody has seen.
-const LOG_SEEDS_FRESH: u64 = 5;
-const BROKER_SEEDS_FRESH: u64 = 2;
+const LOG_SEEDS_FRESH: u64 = 20;
+const BROKER_SEEDS_FRESH: u64 = 3;
 const FUZZ_ITERATIONS: u64 = 2_000;
 
 fn entropy() -> u64 {

@@ -121,7 +121,7 @@ impl World {
             actors.push(Box::new(Producer::new(habits.clone())));
         }
         for places in &plan.consumers {
-            actors.push(Box::new(Consumer::new(places.clone(), 1 + rng.below(30))));
+            actors.push(Box::new(Consumer::new(places.clone(), 1 + rng.below(30), rng.one_in(2))));
         }
         if plan.vandal {
             actors.push(Box::new(Vandal::default()));
