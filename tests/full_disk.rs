@@ -223,7 +223,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_heals() {
         println!("skipped: the broker under test is not ours to fill up");
         return;
     }
-    let mut broker = Broker::start_with("full-disk", &["--set", "log.segment.bytes=8388608"]);
+    let mut broker = Broker::start_with("full-disk", &["--set", "log.segment.bytes=2097152"]);
     broker.stop();
     // Over the data directory of a broker that has run once: what it wrote lies hidden below.
     let disk = match SmallDisk::mount(&broker.dir().join("disk.img"), &broker.data_dir()) {

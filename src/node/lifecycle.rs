@@ -19,6 +19,8 @@ use crate::slots::SlotId;
 use crate::timers::Deadline;
 
 const HOUSEKEEPING_MS: u64 = 1000;
+/// How often the room on a disk that fills up is looked at: at a gigabyte a second 20 MiB go in between.
+const SPACE_MS: u64 = 20;
 /// Checkpoints bound what a start after a crash must scan.
 const CHECKPOINT_MS: u64 = 5000;
 /// How long a stop waits for answers before it goes on without them.
@@ -112,7 +114,7 @@ impl Shard {
             Phase::Serving(serving) if serving.space == Some(token) => {
                 serving.space = None;
                 if let Ok(DiskOutcome::Space { total, free }) = result {
-                    self.on_space(total, free, fx);
+                    self.on_space(now, total, free, fx);
                 }
             }
             Phase::Closing(closing) => {
@@ -136,7 +138,13 @@ impl Shard {
 
     fn begin_serving(&mut self, now: Now, incarnation: u64, fx: &mut Effects) {
         let checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
-        self.phase = Phase::Serving(Serving { incarnation, checkpoint: None, checkpoint_next, space: None });
+        self.phase = Phase::Serving(Serving {
+            incarnation,
+            checkpoint: None,
+            checkpoint_next,
+            space: None,
+            space_deadline: false,
+        });
         self.ask_for_space(fx);
         fx.lifecycle.push(Lifecycle::Ready);
         self.tell(now, ShardId(0), MeshMessage::MetadataApplied { version: 1 }, fx);
@@ -306,9 +314,27 @@ impl Shard {
         }
     }
 
-    fn on_space(&mut self, total: u64, free: u64, fx: &mut Effects) {
+    pub(crate) fn on_space_deadline(&mut self, fx: &mut Effects) {
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.space_deadline = false;
+            self.ask_for_space(fx);
+        }
+    }
+
+    /// Takes in how much room there is. Where little is left, or what went since the last answer could soon take
+    /// the rest, the next question comes long before the next housekeeping.
+    fn on_space(&mut self, now: Now, total: u64, free: u64, fx: &mut Effects) {
+        let used = self.disk_free_bytes.saturating_sub(free);
         (self.disk_total_bytes, self.disk_free_bytes) = (total, free);
         let reserve = DISK_RESERVE_BYTES.min(total / 20);
+        let close = free < 4 * reserve || free < reserve.saturating_add(used.saturating_mul(3));
+        if let Phase::Serving(serving) = &mut self.phase
+            && close
+            && !serving.space_deadline
+        {
+            serving.space_deadline = true;
+            self.timers.add(now.mono.plus_ms(SPACE_MS), Deadline::Space);
+        }
         // Once refused, a little more must be free before produce is taken again, so that it does not flap.
         let full = free < if self.owner.disk_full { reserve + reserve / 8 } else { reserve };
         if full != self.owner.disk_full {

@@ -63,6 +63,8 @@ pub struct Serving {
     pub checkpoint_next: Mono,
     /// A question for room under way.
     pub space: Option<DiskToken>,
+    /// Whether the next question has a deadline of its own.
+    pub space_deadline: bool,
 }
 
 /// The last steps.

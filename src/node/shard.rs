@@ -443,6 +443,7 @@ impl Shard {
             match deadline {
                 Deadline::Pending(id) => self.on_fetch_deadline(now, id, fx),
                 Deadline::Housekeeping => self.housekeep(now, fx),
+                Deadline::Space => self.on_space_deadline(fx),
             }
         }
     }

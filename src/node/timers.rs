@@ -18,6 +18,8 @@ pub enum Deadline {
     Pending(SlotId),
     /// The shard's housekeeping: retention, idle connections, checkpoints.
     Housekeeping,
+    /// The disk is filling up: time to look at it again.
+    Space,
 }
 
 /// The heap. Entries of one moment fire in the order of their kinds and ids, so runs repeat.
