@@ -3,7 +3,7 @@
 //! A thread of its own reads standard input and hands over what one read of the system gave, so that typed lines go out
 //! at once and files go out in full batches, without any waiting time to configure.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, IsTerminal};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -197,7 +197,12 @@ pub fn run(args: &ProduceArgs) -> Result<(), Failure> {
         .name("stdin".to_string())
         .spawn(move || read_pieces(&format, &pieces_in))
         .map_err(|error| Failure::Local(format!("cannot start a thread: {error}")))?;
-    let mut progress = (!args.quiet).then(|| Progress::new("records"));
+    let typed = io::stdin().is_terminal();
+    if typed && !args.quiet {
+        eprintln!("one record per line; Ctrl-D ends");
+    }
+    // Between lines that somebody types, a line of progress would only be in the way.
+    let mut progress = (!args.quiet && !typed).then(|| Progress::new("records"));
     let outcome = pump(&pieces, &mut sender, progress.as_mut());
     if let Some(progress) = &mut progress {
         progress.clear();
