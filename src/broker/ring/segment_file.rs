@@ -133,7 +133,10 @@ mod tests {
 
     #[test]
     fn read_ahead_makes_a_range_resident() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/ahead-{}", std::process::id()));
+        // Not the folder for temporary files, which may lie in memory. Cargo may have been told to build elsewhere.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+        std::fs::create_dir_all(&folder).expect("a folder beside the sources");
+        let path = folder.join(format!("ahead-{}", std::process::id()));
         std::fs::write(&path, vec![1; 4 << 20]).expect("room for four megabytes");
         let helper = Helper::start().expect("a thread");
         let (handle, len) = SegmentFile::open(&path, &helper).expect("the file just written");
