@@ -10,5 +10,6 @@ mod clients;
 mod crash;
 mod full_disk;
 mod hostile;
+mod serve;
 mod tidy;
 mod tools;

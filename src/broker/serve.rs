@@ -4,7 +4,7 @@
 //! the listeners. Whatever is wrong is said in one sentence before anything runs.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -260,14 +260,18 @@ fn greet(plan: &Plan, cores: &[usize], address: SocketAddr, http: SocketAddr) {
         [first, .., last] => format!("on cores {first} to {last}"),
     };
     let dir = full_path(&plan.data_dir);
+    let mut near = address;
+    if address.ip().is_unspecified() {
+        near.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
     let text = format!(
         "corelane {} is ready\n\
          listening on {address}\n  \
            shards   {}, {pinned}\n  \
            data     {dir}\n  \
            metrics  http://{http}/metrics\n  \
-           try      echo hello | kcat -b {address} -t greetings -P\n           \
-                    kcat -b {address} -t greetings -C -e\n",
+           try      echo hello | kcat -b {near} -t greetings -P\n           \
+                    kcat -b {near} -t greetings -C -e\n",
         env!("CARGO_PKG_VERSION"),
         plan.shards,
     );
