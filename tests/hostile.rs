@@ -213,6 +213,9 @@ fn headers() -> Vec<Case> {
 /// really send, as much again for what the allocator keeps or copies while they grow, and what it takes to serve.
 const MEMORY_GROWTH_MAX: u64 = 512 << 20;
 
+/// What the broker may log about all this, in bytes: peers who send garbage may not fill the disk with its log.
+const LOG_BYTES_MAX: u64 = 256 << 10;
+
 /// Where the HTTP service listens, from what the broker says when it starts.
 fn http_address(log: &str) -> String {
     let (_, rest) = log.split_once("http://").expect("the broker names its HTTP service");
@@ -261,5 +264,7 @@ fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
         println!("memory in MiB: {} before, {} now, {} at most", before.0 >> 20, now >> 20, peak >> 20);
         let grown = peak - before.0;
         assert!(grown <= MEMORY_GROWTH_MAX, "memory grew by {} MiB", grown >> 20);
+        let logged = fs::metadata(broker.dir().join("broker.log")).expect("the broker's log").len();
+        assert!(logged <= LOG_BYTES_MAX, "garbage made the broker log {logged} bytes");
     }
 }

@@ -14,7 +14,7 @@ use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::{METADATA_SLOT, SNAPSHOT_SLOT};
 use crate::pending::PendingBody;
 use crate::phase::{Closing, Phase, Serving};
-use crate::shard::Shard;
+use crate::shard::{REFUSALS_TOLD_MAX, Shard};
 use crate::slots::SlotId;
 use crate::timers::Deadline;
 
@@ -244,6 +244,14 @@ impl Shard {
 
     pub(crate) fn housekeep(&mut self, now: Now, fx: &mut Effects) {
         self.timers.add(now.mono.plus_ms(HOUSEKEEPING_MS), Deadline::Housekeeping);
+        let untold = core::mem::take(&mut self.refused_count).saturating_sub(REFUSALS_TOLD_MAX);
+        if untold > 0 {
+            notice(
+                fx,
+                Severity::Info,
+                format!("closed {untold} more connections that sent no requests we serve"),
+            );
+        }
         self.time_out_pending(now, fx);
         self.close_idle_connections(now, fx);
         if !self.is_serving() {

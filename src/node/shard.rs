@@ -33,6 +33,10 @@ use crate::timers::{Deadline, Timers};
 /// closed: waiting would let slow peers hold everybody's memory.
 const INBOX_BYTES_MAX: usize = 512 << 20;
 
+/// So many refused connections are told one by one between two housekeepings; more are counted, so that peers who
+/// send garbage cannot fill the disk with our log.
+pub(crate) const REFUSALS_TOLD_MAX: u64 = 10;
+
 /// Memory for the tails of all logs of the broker, in bytes, shared out evenly among its shards; beyond it the oldest
 /// flushed parts are given back.
 const TAIL_BYTES_MAX: u64 = 512 << 20;
@@ -79,6 +83,8 @@ pub struct Shard {
     pub(crate) sessions: Vec<Option<Session>>,
     pub(crate) session_count: usize,
     pub(crate) inbox_bytes: usize,
+    /// Connections closed for what they sent since the last housekeeping.
+    pub(crate) refused_count: u64,
     pub(crate) ready: Vec<ConnId>,
     pub(crate) pending: Slots<Pending>,
     pub(crate) fetch_sessions: FetchSessions,
@@ -119,6 +125,7 @@ impl Shard {
             sessions: Vec::new(),
             session_count: 0,
             inbox_bytes: 0,
+            refused_count: 0,
             ready: Vec::new(),
             pending: Slots::default(),
             fetch_sessions: FetchSessions::new(sessions_max, settings.shard.0, settings.shard_count),
@@ -345,7 +352,10 @@ impl Shard {
             && !session.closing
         {
             let text = format!("closing the connection of {}: {why}", session.peer);
-            fx.lifecycle.push(Lifecycle::Notice { severity: Severity::Info, text });
+            self.refused_count += 1;
+            if self.refused_count <= REFUSALS_TOLD_MAX {
+                fx.lifecycle.push(Lifecycle::Notice { severity: Severity::Info, text });
+            }
             self.close(conn, fx);
         }
     }
