@@ -426,7 +426,7 @@ impl Log {
     /// Appends one record batch (exactly one, magic 2) in memory. It is neither readable nor to be acknowledged
     /// before `flushed_offset` is beyond its last offset.
     ///
-    /// Errors leave no trace. Panics: if `leader_epoch` is negative or below the log's latest.
+    /// Errors leave no trace. Panics: if `leader_epoch` is negative. One below the log's latest takes the log offline.
     pub fn append(
         &mut self,
         batch: &[u8],
@@ -454,11 +454,13 @@ impl Log {
         } else {
             (self.log_end_offset, leader_epoch)
         };
-        assert!(leader_epoch.0 >= 0, "a leader has an epoch");
-        assert!(
-            self.epochs.latest().is_none_or(|latest| latest.leader_epoch <= leader_epoch),
-            "a leader's epochs never fall"
-        );
+        assert!(follower || leader_epoch.0 >= 0, "a leader has an epoch");
+        if leader_epoch.0 < 0 {
+            return Err(AppendError::NotNext { expected: self.log_end_offset });
+        }
+        if self.epochs.latest().is_some_and(|latest| latest.leader_epoch > leader_epoch) {
+            return Err(self.on_stale_epoch(follower, cx));
+        }
         let header = header.at(base_offset, leader_epoch);
         self.make_room(&header, cx)?;
         let stamped = self.push(batch, &header, if follower { None } else { Some(cx.now.wall) });
@@ -466,6 +468,18 @@ impl Log {
         self.prepare_ahead(cx);
         let log_append_time = (!follower && self.stamps_time()).then_some(cx.now.wall);
         Ok(Appended { base_offset, last_offset: stamped.last_offset(), log_append_time, duplicate: false })
+    }
+
+    /// A leader's epochs never fall. If the log knows a later one, a bit of a stored batch's leader epoch has flipped,
+    /// which no checksum covers: everything that depends on epochs is wrong from here on.
+    fn on_stale_epoch(&mut self, follower: bool, cx: &mut LogCx<'_>) -> AppendError {
+        if follower {
+            return AppendError::NotNext { expected: self.log_end_offset };
+        }
+        let active = self.segments.back().expect("an online log has a segment");
+        let (path, position) = (active.path(&self.dir), u64::from(active.size));
+        self.go_offline(OfflineReason::Corrupt { path, position }, cx);
+        AppendError::Offline
     }
 
     fn stamps_time(&self) -> bool {
@@ -601,7 +615,7 @@ impl Log {
         }
         let mut progress = std::mem::take(&mut self.progress);
         progress.flushed_moved = self.flushed_offset != flushed;
-        progress.state_changed = was_online != (self.state == LogState::Online)
+        progress.state_changed |= was_online != (self.state == LogState::Online)
             || was_offline != matches!(self.state, LogState::Offline(_));
         progress
     }
@@ -643,6 +657,7 @@ impl Log {
         }
         self.notice(NoticeLevel::Error, cx, format_args!("offline until the next start: {reason}"));
         self.state = LogState::Offline(reason);
+        self.progress.state_changed = true;
         self.commit = None;
         self.recovery = None;
         self.fail_reading(&ReadError::Offline);

@@ -69,6 +69,7 @@ impl Log {
                 segment.on_opened(file, len);
                 self.on_room(cx);
                 self.start_commit(cx);
+                self.step_reading(cx);
             }
             Err(DiskError::NoSpace) => self.on_space_full(cx),
             other => {
@@ -119,6 +120,11 @@ impl Log {
                 segment.on_opened(file, len);
                 self.start_commit(cx);
                 self.step_reading(cx);
+            }
+            // It was begun when there was no room for a file, and the broker stopped.
+            Err(DiskError::Missing) if held == 0 => {
+                segment.file = SegmentFile::Awaited;
+                self.create_first(base_offset, cx);
             }
             Ok(DiskOutcome::Opened { len, .. }) => {
                 self.go_offline(OfflineReason::Corrupt { path, position: len }, cx);
@@ -342,15 +348,17 @@ impl Log {
             return;
         }
         // Asks for exactly one thing, whose success ends the refusal; its failure leaves everything as it is.
-        let Some(active) = self.segments.back() else { return };
-        let (base_offset, named_next) = (active.base_offset, active.named_next);
-        if matches!(active.file, SegmentFile::Awaited) && !named_next {
+        let fileless = self
+            .segments
+            .iter()
+            .find(|segment| matches!(segment.file, SegmentFile::Awaited) && !segment.named_next);
+        if let Some(segment) = fileless {
+            let (base_offset, path) = (segment.base_offset, segment.path(&self.dir));
             let waits = self
                 .jobs
                 .iter()
                 .any(|(_, job)| matches!(job, Job::CreateFirst { .. } | Job::ClearFirst { .. }));
             if !waits {
-                let path = active.path(&self.dir);
                 self.start(Job::ClearFirst { base_offset }, DiskOp::Remove { path }, cx);
             }
             return;
@@ -365,7 +373,7 @@ impl Log {
             return self.name_next(cx);
         }
         let cap = self.segment_bytes();
-        let active = self.segments.back_mut().expect("just looked at");
+        let active = self.segments.back_mut().expect("an online log has a segment");
         if active.handle().is_some() && active.prepared < cap {
             active.prepare_to = active.prepare_to.max((active.prepared + FIRST_BYTES).min(cap));
             self.zero_ahead(cx);
