@@ -36,3 +36,5 @@ pub mod fuzz;
 mod rig_test;
 #[cfg(test)]
 mod log_test;
+#[cfg(test)]
+mod parts_test;

@@ -325,6 +325,8 @@ pub struct Log {
     pub(crate) space_full: bool,
     /// No further append: the broker stops.
     pub(crate) stopping: bool,
+    /// No further append: the next completion or tick takes the log offline, where the caller looks for it.
+    pub(crate) gives_up: Option<OfflineReason>,
     /// Operations under way and what they are for; a handful.
     pub(crate) jobs: Vec<(DiskToken, Job)>,
     pub(crate) recovery: Option<Box<Recovery>>,
@@ -399,6 +401,7 @@ impl Log {
             next: NextSegment::None,
             space_full: false,
             stopping: false,
+            gives_up: None,
             jobs: Vec::new(),
             recovery: None,
             reading: Reading::default(),
@@ -437,6 +440,7 @@ impl Log {
         match self.state {
             LogState::Opening => return Err(AppendError::Opening),
             LogState::Offline(_) => return Err(AppendError::Offline),
+            LogState::Online if self.gives_up.is_some() => return Err(AppendError::Offline),
             LogState::Online if self.stopping => return Err(AppendError::Busy),
             LogState::Online => {}
         }
@@ -459,7 +463,7 @@ impl Log {
             return Err(AppendError::NotNext { expected: self.log_end_offset });
         }
         if self.epochs.latest().is_some_and(|latest| latest.leader_epoch > leader_epoch) {
-            return Err(self.on_stale_epoch(follower, cx));
+            return Err(self.on_stale_epoch(follower));
         }
         let header = header.at(base_offset, leader_epoch);
         self.make_room(&header, cx)?;
@@ -472,13 +476,13 @@ impl Log {
 
     /// A leader's epochs never fall. If the log knows a later one, a bit of a stored batch's leader epoch has flipped,
     /// which no checksum covers: everything that depends on epochs is wrong from here on.
-    fn on_stale_epoch(&mut self, follower: bool, cx: &mut LogCx<'_>) -> AppendError {
+    fn on_stale_epoch(&mut self, follower: bool) -> AppendError {
         if follower {
             return AppendError::NotNext { expected: self.log_end_offset };
         }
         let active = self.segments.back().expect("an online log has a segment");
         let (path, position) = (active.path(&self.dir), u64::from(active.size));
-        self.go_offline(OfflineReason::Corrupt { path, position }, cx);
+        self.gives_up = Some(OfflineReason::Corrupt { path, position });
         AppendError::Offline
     }
 
@@ -612,10 +616,11 @@ impl Log {
         let was_offline = matches!(self.state, LogState::Offline(_));
         if !was_offline {
             self.on_job(job, result, cx);
+            self.give_up(cx);
         }
         let mut progress = std::mem::take(&mut self.progress);
         progress.flushed_moved = self.flushed_offset != flushed;
-        progress.state_changed |= was_online != (self.state == LogState::Online)
+        progress.state_changed = was_online != (self.state == LogState::Online)
             || was_offline != matches!(self.state, LogState::Offline(_));
         progress
     }
@@ -650,6 +655,13 @@ impl Log {
         cx.notices.push(LogNotice { level, text: format!("{}: {text}", self.dir) });
     }
 
+    /// Does what `gives_up` says.
+    pub(crate) fn give_up(&mut self, cx: &mut LogCx<'_>) {
+        if let Some(reason) = self.gives_up.take() {
+            self.go_offline(reason, cx);
+        }
+    }
+
     /// Gives the log up until the next start.
     pub(crate) fn go_offline(&mut self, reason: OfflineReason, cx: &mut LogCx<'_>) {
         if matches!(self.state, LogState::Offline(_)) {
@@ -657,7 +669,6 @@ impl Log {
         }
         self.notice(NoticeLevel::Error, cx, format_args!("offline until the next start: {reason}"));
         self.state = LogState::Offline(reason);
-        self.progress.state_changed = true;
         self.commit = None;
         self.recovery = None;
         self.fail_reading(&ReadError::Offline);

@@ -33,6 +33,7 @@ impl Log {
     /// Rolls by time, retention, preparation of the next segment, expiry of producers. Cheap; about once a second.
     /// Returns whether `log_start_offset` has grown.
     pub fn tick(&mut self, cx: &mut LogCx<'_>) -> bool {
+        self.give_up(cx);
         if self.state != LogState::Online {
             return false;
         }

@@ -70,41 +70,33 @@ impl Disk {
         Ok(())
     }
 
+    fn write(&mut self, file: &FileHandle, offset: u64, parts: Vec<Bytes>) -> Result<DiskOutcome, DiskError> {
+        if self.broken {
+            return Err(DiskError::Io(5));
+        }
+        let len: usize = parts.iter().map(Bytes::len).sum();
+        assert_eq!(offset as usize % BLOCK, 0);
+        for part in &parts {
+            assert_eq!(part.as_ptr() as usize % BLOCK, 0, "aligned memory");
+            assert_eq!(part.len() % BLOCK, 0, "whole blocks");
+        }
+        let file = inode(file);
+        self.grow(&file, offset as usize + len)?;
+        let mut at = offset as usize;
+        for part in parts {
+            file.lock().unwrap()[at..at + part.len()].copy_from_slice(&part);
+            at += part.len();
+        }
+        self.writes_done += 1;
+        Ok(DiskOutcome::Done)
+    }
+
     /// Carries the operation out.
     pub fn run(&mut self, op: DiskOp, rng: &mut Rng) -> Result<DiskOutcome, DiskError> {
-        let name = format!("{op:?}");
-        let name: &'static str = match name.split([' ', '{']).next() {
-            Some("Write") => "Write",
-            Some("Read") => "Read",
-            Some("ReadHistory") => "ReadHistory",
-            Some("OpenSegment") => "OpenSegment",
-            Some("CreateSegment") => "CreateSegment",
-            Some("Zero") => "Zero",
-            Some("Rename") => "Rename",
-            _ => "other",
-        };
+        let name = name_of(&op);
         *self.ops_done.entry(name).or_default() += 1;
         match op {
-            DiskOp::Write { file, offset, parts, .. } => {
-                if self.broken {
-                    return Err(DiskError::Io(5));
-                }
-                let len: usize = parts.iter().map(Bytes::len).sum();
-                assert_eq!(offset as usize % BLOCK, 0);
-                for part in &parts {
-                    assert_eq!(part.as_ptr() as usize % BLOCK, 0, "aligned memory");
-                    assert_eq!(part.len() % BLOCK, 0, "whole blocks");
-                }
-                let file = inode(&file);
-                self.grow(&file, offset as usize + len)?;
-                let mut at = offset as usize;
-                for part in parts {
-                    file.lock().unwrap()[at..at + part.len()].copy_from_slice(&part);
-                    at += part.len();
-                }
-                self.writes_done += 1;
-                Ok(DiskOutcome::Done)
-            }
+            DiskOp::Write { file, offset, parts, .. } => self.write(&file, offset, parts),
             DiskOp::Read { file, offset, len } => Ok(DiskOutcome::Read(read(&inode(&file), offset, len))),
             DiskOp::ReadHistory { file, offset, len, .. } => {
                 if self.resident_one_in > 0 && rng.one_in(self.resident_one_in) {
@@ -198,6 +190,19 @@ impl Disk {
                 _ => {}
             }
         }
+    }
+}
+
+fn name_of(op: &DiskOp) -> &'static str {
+    match op {
+        DiskOp::Write { .. } => "Write",
+        DiskOp::Read { .. } => "Read",
+        DiskOp::ReadHistory { .. } => "ReadHistory",
+        DiskOp::OpenSegment { .. } => "OpenSegment",
+        DiskOp::CreateSegment { .. } => "CreateSegment",
+        DiskOp::Zero { .. } => "Zero",
+        DiskOp::Rename { .. } => "Rename",
+        _ => "other",
     }
 }
 
