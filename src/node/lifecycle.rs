@@ -128,8 +128,7 @@ impl Shard {
                 }
                 if let Err(error) = result {
                     notice(fx, Severity::Error, format!("the stop is not clean: {error}"));
-                    self.phase = Phase::Stopped;
-                    fx.lifecycle.push(Lifecycle::Drained);
+                    self.stop(now, false, fx);
                 }
             }
             _ => {}
@@ -174,19 +173,31 @@ impl Shard {
 
     fn finish_closing(&mut self, now: Now, fx: &mut Effects) {
         if self.id() != ShardId(0) {
-            self.phase = Phase::Stopped;
-            self.tell(now, ShardId(0), MeshMessage::Drained, fx);
-            fx.lifecycle.push(Lifecycle::Drained);
+            self.stop(now, true, fx);
         } else if self.drained_others == self.settings.shard_count - 1 {
+            if self.drained_badly {
+                self.stop(now, false, fx);
+                return;
+            }
             let data = Bytes::from_static(b"the last stop was in order\n");
             let marker = fx.disk.push(STORE_SLOT, DiskOp::WriteFile { path: CLEAN_PATH.to_owned(), data });
             self.phase = Phase::Closing(Closing { checkpoint: None, marker: Some(marker) });
         }
     }
 
-    /// Another shard's last checkpoint is stored.
-    pub(crate) fn on_shard_drained(&mut self, _from: ShardId) {
+    /// Another shard has stopped: its last checkpoint is stored, or the next start must recover.
+    pub(crate) fn on_shard_drained(&mut self, clean: bool) {
         self.drained_others += 1;
+        self.drained_badly |= !clean;
+    }
+
+    /// This shard does nothing more. The first shard waits for word of every other, good or bad.
+    fn stop(&mut self, now: Now, clean: bool, fx: &mut Effects) {
+        self.phase = Phase::Stopped;
+        if self.id() != ShardId(0) {
+            self.tell(now, ShardId(0), MeshMessage::Drained { clean }, fx);
+        }
+        fx.lifecycle.push(Lifecycle::Drained);
     }
 
     pub(crate) fn on_shutdown(&mut self, now: Now, fx: &mut Effects) {
@@ -199,8 +210,7 @@ impl Shard {
             | Phase::Opening { .. }
             | Phase::Recording { .. } => {
                 // Nothing was accepted, and the marker of the last stop is gone: the next start recovers.
-                self.phase = Phase::Stopped;
-                fx.lifecycle.push(Lifecycle::Drained);
+                self.stop(now, false, fx);
                 return;
             }
         };

@@ -278,6 +278,9 @@ pub enum MeshMessage {
         /// Which publication.
         version: u64,
     },
-    /// To the first shard: everything of mine is on disk, I have stopped.
-    Drained,
+    /// To the first shard: I have stopped.
+    Drained {
+        /// Whether everything of mine is on disk: without that, the broker's stop is not clean.
+        clean: bool,
+    },
 }

@@ -80,6 +80,8 @@ pub struct Shard {
     pub(crate) metadata_log: Option<MetadataLog>,
     pub(crate) publishing: Publishing,
     pub(crate) drained_others: u16,
+    /// Whether one of them left something behind.
+    pub(crate) drained_badly: bool,
     pub(crate) sessions: Vec<Option<Session>>,
     pub(crate) session_count: usize,
     pub(crate) inbox_bytes: usize,
@@ -122,6 +124,7 @@ impl Shard {
             metadata_log: None,
             publishing: Publishing::default(),
             drained_others: 0,
+            drained_badly: false,
             sessions: Vec::new(),
             session_count: 0,
             inbox_bytes: 0,
@@ -444,7 +447,7 @@ impl Shard {
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
             MeshMessage::FirstCheckpointMissing => self.publishing.old_files.clear(),
             MeshMessage::MetadataApplied { version } => self.on_metadata_applied(now, version, fx),
-            MeshMessage::Drained => self.on_shard_drained(from),
+            MeshMessage::Drained { clean } => self.on_shard_drained(clean),
         }
     }
 
