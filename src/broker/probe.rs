@@ -192,6 +192,12 @@ pub fn cores() -> Result<Vec<usize>, String> {
     Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
 }
 
+/// How many shards to run if nobody says: one for each of `cores`, but no more than a container's quota can feed.
+#[must_use]
+pub fn shards_by_default(cores: usize) -> usize {
+    std::thread::available_parallelism().map_or(cores, |fed| cores.min(fed.get()))
+}
+
 /// Binds one socket per shard to `address`, none listening yet. Port 0 becomes a free port, the same for all.
 pub fn bind(address: SocketAddr, shards: u16) -> Result<Vec<OwnedFd>, String> {
     let wrong = |e: io::Error| match e.kind() {

@@ -98,8 +98,10 @@ fn plan(given: &[Setting]) -> Result<Plan, String> {
         return Err("listeners: one listener is supported, not several".to_string());
     };
     let host = if listener.host.is_empty() { "0.0.0.0" } else { listener.host.as_str() };
-    let cores = probe::cores()?.len();
-    let shards = config.shard_count.map_or(cores, usize::from);
+    let shards = match config.shard_count {
+        Some(count) => usize::from(count),
+        None => probe::shards_by_default(probe::cores()?.len()),
+    };
     Ok(Plan {
         listen: args::HostPort { host: host.to_string(), port: listener.port },
         http: args::parse_host_port(&config.http_listen)
