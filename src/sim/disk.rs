@@ -258,7 +258,17 @@ impl VirtualDisk {
         while !cut_off.is_empty() {
             let next = self.rng.below(cut_off.len() as u64) as usize;
             let InFlight { op, .. } = cut_off.swap_remove(next);
-            self.cut_off(op);
+            match op {
+                // The kernel still carries the write out, but nobody waits for its sync.
+                DiskOp::Write { file, offset, parts, .. } if crash == Crash::Kill => {
+                    let fate = Fate::draw(&mut self.rng);
+                    let mut rng = self.rng.split();
+                    let bytes = &mut self.file_mut(&file).bytes;
+                    let arrived = bytes.now().after_write(fate, offset, &joined(&parts), &mut rng);
+                    bytes.write_unsynced(offset, &arrived);
+                }
+                op => self.cut_off(op),
+            }
         }
         if crash == Crash::PowerLoss {
             for file in self.files.values_mut() {

@@ -116,6 +116,21 @@ fn a_killed_process_loses_no_completed_write() {
 }
 
 #[test]
+fn what_a_killed_process_was_writing_can_be_read_but_not_relied_on() {
+    let mut lost_later = 0;
+    for seed in 0..60 {
+        let mut bench = Bench::new(seed);
+        let file = bench.create("a/0.log", 1).unwrap();
+        bench.submit(write(&file, 0, 9, true));
+        bench.disk.crash(Crash::Kill);
+        let read = bench.disk.peek("a/0.log").unwrap();
+        bench.disk.crash(Crash::PowerLoss);
+        lost_later += usize::from(bench.disk.peek("a/0.log").unwrap() != read);
+    }
+    assert!(lost_later > 5, "{lost_later}");
+}
+
+#[test]
 fn small_files_are_replaced_whole_or_not_at_all() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..100 {
