@@ -34,6 +34,20 @@ impl Log {
     /// The first record with the largest timestamp below `end`.
     pub fn offset_of_max_timestamp(&mut self, end: Offset, cx: &mut LogCx<'_>) -> LookupStart {
         let end = end.min(self.flushed_offset);
+        match self.largest_time(end) {
+            None => match self.state {
+                LogState::Online => LookupStart::Ready(None),
+                LogState::Opening => LookupStart::Failed(ReadError::Opening),
+                LogState::Offline(_) => LookupStart::Failed(ReadError::Offline),
+            },
+            Some((segment, max)) => {
+                self.start_search(Want::LargestTime { end, segment, position: max.position }, cx)
+            }
+        }
+    }
+
+    /// The segment with the largest timestamp below `end`, and the batch that has it.
+    fn largest_time(&self, end: Offset) -> Option<(Offset, MaxTimestamp)> {
         let mut largest: Option<(Offset, MaxTimestamp)> = None;
         for segment in &self.segments {
             // The second, where the first is of a batch that is not flushed yet.
@@ -43,16 +57,7 @@ impl Log {
                 largest = Some((segment.base_offset, max));
             }
         }
-        match largest {
-            None => match self.state {
-                LogState::Online => LookupStart::Ready(None),
-                LogState::Opening => LookupStart::Failed(ReadError::Opening),
-                LogState::Offline(_) => LookupStart::Failed(ReadError::Offline),
-            },
-            Some((segment, max)) => {
-                self.start_search(Want::LargestTime { segment, position: max.position }, cx)
-            }
-        }
+        largest
     }
 
     fn start_search(&mut self, want: Want, cx: &mut LogCx<'_>) -> LookupStart {
@@ -142,7 +147,12 @@ impl Log {
     fn search_elsewhere(&mut self, wait: &mut Wait, cx: &mut LogCx<'_>) -> Option<Answer> {
         match wait.want {
             Want::Time { .. } => self.step_search(wait, cx),
-            Want::LargestTime { .. } | Want::Batches { .. } => Some(Ok(None)),
+            Want::Batches { .. } => Some(Ok(None)),
+            Want::LargestTime { end, .. } => {
+                let Some((segment, max)) = self.largest_time(end) else { return Some(Ok(None)) };
+                wait.want = Want::LargestTime { end, segment, position: max.position };
+                self.step_search(wait, cx)
+            }
         }
     }
 

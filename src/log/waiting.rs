@@ -33,6 +33,8 @@ pub enum Want {
     },
     /// The first record with the largest time.
     LargestTime {
+        /// Exclusive.
+        end: Offset,
         /// The segment that has it.
         segment: Offset,
         /// Where its batch starts.
