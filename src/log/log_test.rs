@@ -111,6 +111,49 @@ fn random_lives_with_crashes_lose_nothing_acknowledged() {
     }
 }
 
+/// A fixed life of a few segments up to its `n`th write, which is under way; `None` if there are fewer.
+fn life_up_to_write(n: u64) -> Option<Rig> {
+    let mut rig = Rig::new(77, LogSettings { segment_bytes: 40_000, ..settings() });
+    for round in 0..16 {
+        for _ in 0..=round % 3 {
+            rig.append(6_000).unwrap();
+        }
+        loop {
+            rig.end_turn();
+            match rig.write_under_way() {
+                Some(_) if rig.disk.writes_done == n => return Some(rig),
+                Some(i) => rig.complete(i),
+                None if rig.complete_one() => {}
+                None => break,
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_crash_at_every_write_with_every_number_of_its_blocks() {
+    let mut crashes = 0;
+    for n in 0.. {
+        for kept in 0.. {
+            let Some(mut rig) = life_up_to_write(n) else {
+                assert!(n > 15 && crashes > 50, "{crashes} crashes at {n} writes");
+                return;
+            };
+            if !rig.tear_write(kept) {
+                break;
+            }
+            rig.recover_and_compare();
+            rig.check_zeros_ahead();
+            rig.check_all(20_000);
+            rig.append(6_000).unwrap();
+            rig.settle();
+            rig.check_all(20_000);
+            crashes += 1;
+        }
+    }
+}
+
 #[test]
 fn a_failed_write_poisons_the_log() {
     let mut rig = Rig::new(2, settings());

@@ -311,6 +311,12 @@ impl Rig {
             return false;
         }
         let i = self.rng.below(self.disk.under_way.len() as u64) as usize;
+        self.complete(i);
+        true
+    }
+
+    /// Completes one of the operations under way.
+    pub fn complete(&mut self, i: usize) {
         let (token, op) = self.disk.under_way.swap_remove(i);
         let result = self.disk.run(op, &mut self.rng);
         if token.owner() == POOL_SLOT {
@@ -326,6 +332,27 @@ impl Rig {
         }
         self.log.check_invariants();
         self.acked = self.acked.max(self.log.flushed_offset().0);
+    }
+
+    /// Which of the operations under way is a commit's write.
+    pub fn write_under_way(&mut self) -> Option<usize> {
+        self.take_ops();
+        self.disk.under_way.iter().position(|(_, op)| matches!(op, DiskOp::Write { .. }))
+    }
+
+    /// The power fails: of the write under way exactly the first `kept` blocks are done, of all else nothing. False if
+    /// the write has fewer blocks.
+    pub fn tear_write(&mut self, kept: usize) -> bool {
+        let i = self.write_under_way().expect("a write is under way");
+        let (_, op) = self.disk.under_way.swap_remove(i);
+        let DiskOp::Write { file, offset, parts, .. } = op else { panic!("just found to be a write") };
+        let bytes: Vec<u8> = parts.concat();
+        if kept * BLOCK > bytes.len() {
+            return false;
+        }
+        let (from, file) = (offset as usize, inode(&file));
+        self.disk.grow(&file, from + kept * BLOCK).unwrap();
+        file.lock().unwrap()[from..from + kept * BLOCK].copy_from_slice(&bytes[..kept * BLOCK]);
         true
     }
 
@@ -558,13 +585,18 @@ impl Rig {
         if self.rng.one_in(4) {
             self.checkpoint = None;
         }
+        self.recover_and_compare();
+        assert!(self.log.log_start_offset().0 <= start);
+    }
+
+    /// Opens what is on the disk after a crash: everything acknowledged and whole batches only.
+    pub fn recover_and_compare(&mut self) {
         self.reopen(false);
         self.settle();
         assert_eq!(*self.log.state(), LogState::Online, "{:?}", self.notices);
         let (end, acked) = (self.log.log_end_offset().0, self.acked);
         assert!(end >= acked, "acknowledged up to {acked}, recovered up to {end}: {:?}", self.notices);
         assert_eq!(self.log.flushed_offset().0, end);
-        assert!(self.log.log_start_offset().0 <= start);
         self.model.retain(|stored| stored.next <= end);
         assert_eq!(self.model.last().map_or(0, |stored| stored.next), end, "whole batches are recovered");
         self.acked = end;
