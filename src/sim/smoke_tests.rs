@@ -30,9 +30,8 @@ fn named<T>(what: &str, seed: u64, run: impl FnOnce(u64) -> T) -> T {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let text = text.unwrap_or_default();
-        panic!(
-            "{what} seed {seed}: {text}\nrepeat: cargo run --release -p corelane-sim -- --only {what} --start {seed} --seeds 1 --trace"
-        )
+        let repeat = format!("--only {what} --start {seed} --seeds 1 --trace");
+        panic!("{what} seed {seed}: {text}\nrepeat: cargo run --release -p corelane-sim -- {repeat}")
     })
 }
 
