@@ -7,11 +7,13 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use corelane_sim::log_world;
 use corelane_sim::trace::Trace;
 use corelane_sim::world;
+
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// For the panic hook: what is running.
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -56,27 +58,27 @@ fn main() -> ExitCode {
 
 fn run_logs(args: &Args) {
     LOG_ONLY.store(true, Ordering::Relaxed);
-    let began = Instant::now();
+    let (began, mut told) = (Instant::now(), Instant::now());
     let mut sum = log_world::LogOutcome::default();
     for done in 0..args.seeds {
         let seed = args.start.wrapping_add(done);
         SEED.store(seed, Ordering::Relaxed);
         let outcome = log_world::run(seed, trace(args));
         sum.add(&outcome);
-        progress(done + 1, args.seeds, &began, || format!("{sum:?}"));
+        progress(done + 1, args.seeds, &began, &mut told, || format!("{sum:?}"));
     }
 }
 
 fn run_brokers(args: &Args) {
     LOG_ONLY.store(false, Ordering::Relaxed);
-    let began = Instant::now();
+    let (began, mut told) = (Instant::now(), Instant::now());
     let mut sum = world::Outcome::default();
     for done in 0..args.seeds {
         let seed = args.start.wrapping_add(done);
         SEED.store(seed, Ordering::Relaxed);
         let outcome = world::run(seed, trace(args));
         sum.add(&outcome);
-        progress(done + 1, args.seeds, &began, || format!("{sum:?}"));
+        progress(done + 1, args.seeds, &began, &mut told, || format!("{sum:?}"));
     }
 }
 
@@ -84,8 +86,10 @@ fn trace(args: &Args) -> Trace {
     if args.trace { Trace::to(|line| println!("{line}")) } else { Trace::default() }
 }
 
-fn progress(done: u64, all: u64, began: &Instant, sum: impl FnOnce() -> String) {
-    if done == all || done.is_multiple_of(500) {
+/// Tells how far a run is, every few seconds and at its end.
+fn progress(done: u64, all: u64, began: &Instant, told: &mut Instant, sum: impl FnOnce() -> String) {
+    if done == all || told.elapsed() >= PROGRESS_EVERY {
+        *told = Instant::now();
         println!("{done}/{all} in {:.1} s: {}", began.elapsed().as_secs_f64(), sum());
         let _ = std::io::stdout().flush();
     }
