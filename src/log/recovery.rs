@@ -159,6 +159,7 @@ impl Log {
             })
             .collect();
         files.sort_by_key(|file| file.base_offset);
+        self.remove_orphans(entries, &files, cx);
         recovery.indexed = entries.iter().filter_map(|entry| parse_index_name(&entry.name)).collect();
         recovery.has_next = entries.iter().any(|entry| entry.name == NEXT_NAME);
         let missing = match recovery.checkpoint.take() {
@@ -180,6 +181,16 @@ impl Log {
                 self.open_candidate(base_offset, false, cx);
             }
             None => self.begin_candidate(cx),
+        }
+    }
+
+    /// Indexes whose segment is gone.
+    fn remove_orphans(&mut self, entries: &[DirEntry], files: &[Candidate], cx: &mut LogCx<'_>) {
+        for base_offset in entries.iter().filter_map(|entry| parse_index_name(&entry.name)) {
+            if files.binary_search_by_key(&base_offset, |file| file.base_offset).is_err() {
+                let path = format!("{}/{}", self.dir, index_name(base_offset));
+                self.start(Job::Ignored, DiskOp::Remove { path }, cx);
+            }
         }
     }
 
