@@ -135,6 +135,11 @@ impl Shard {
         command: &Command,
         fx: &mut Effects,
     ) {
+        if !self.is_serving() {
+            // The log is sealed for the stop. The asker is about to hear of it too; its client finds the connection
+            // closed and may ask the next broker.
+            return;
+        }
         let log = self.metadata_log.as_mut().expect("commands go to the first shard, after the start");
         let cx = &mut self.owner.log_cx(now, &mut fx.disk);
         log.submit(command, Some((from, pending)), cx);
