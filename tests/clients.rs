@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use crate::fetched::{self, Codec};
-use crate::harness::Broker;
+use crate::harness::{self, Broker};
 
 /// Records in each of a program's five topics.
 const RECORD_COUNT: u64 = 100_000;
@@ -122,6 +122,7 @@ impl Program {
 
 /// Runs a command to its end: everything it printed, and whether it failed.
 pub fn output_of(command: &mut Command) -> (String, bool) {
+    let _busy = harness::busy();
     let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let said =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

@@ -27,7 +27,7 @@ use corelane_wire::message::init_producer_id::{InitProducerIdRequest, InitProduc
 use corelane_wire::message::produce::ProduceResponse;
 use corelane_wire::primitive::Reader;
 
-use crate::harness::Broker;
+use crate::harness::{self, Broker};
 use crate::wire_client::{self, Connection};
 
 const TOPIC: &str = "crash";
@@ -62,6 +62,8 @@ struct Shared {
 
 #[test]
 fn kill_9_under_load_loses_nothing_acknowledged_and_doubles_nothing() {
+    // How long a start takes is measured.
+    let _quiet = harness::quiet();
     let rounds = std::env::var("CORELANE_TEST_CRASH_ROUNDS")
         .ok()
         .and_then(|n| n.parse().ok())

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,20 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Numbers the directories of one test process.
 static DIRECTORY_COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Who keeps the cores busy (readers) and who measures time (writers).
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Held while a test keeps the machine busy for long.
+pub fn busy() -> RwLockReadGuard<'static, ()> {
+    // A test that failed while it held the lock left nothing half done behind it.
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that measures time: busy tests wait meanwhile.
+pub fn quiet() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A directory of its own for one test, below Cargo's target directory (a real file system, not tmpfs: the
 /// broker wants `O_DIRECT`). Removed at the end of a test that passed, kept after one that failed.
