@@ -12,7 +12,7 @@ use crate::{fuzz, log_world, world};
 /// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
 const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201];
 /// The same for whole brokers.
-const BROKER_SEEDS: &[u64] = &[14, 34, 61, 124, 169, 212, 452];
+const BROKER_SEEDS: &[u64] = &[14, 34, 61, 124, 169, 212, 452, 821, 1007];
 /// How many seeds nobody has seen.
 const LOG_SEEDS_FRESH: u64 = 20;
 const BROKER_SEEDS_FRESH: u64 = 3;
