@@ -18,7 +18,7 @@ const GENERATED: &str = "src/wire/message/";
 
 /// Functions that were too long when the limit came, with the length they may not exceed. The list only shrinks: when
 /// one gets shorter, lower its figure; at seventy lines or fewer, delete its row.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("src/log/rig_test.rs", "run", 91)];
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 /// The layer of each package. A package may name only packages of lower layers; siblings do not know each other.
 const LAYERS: &[(&str, u8)] = &[
