@@ -104,9 +104,9 @@ impl Shard {
         let log = self.metadata_log.as_mut().expect("Loaded comes from it");
         let cx = &mut self.owner.log_cx(now, &mut fx.disk);
         if log.controller().image().cluster_id().is_none() {
-            log.submit(&Command::FormatCluster(FormatCluster { cluster_id }), None, cx);
+            log.submit(Command::FormatCluster(FormatCluster { cluster_id }), None, cx);
         }
-        log.submit(&Command::StartBroker(StartBroker { registration, unclean }), None, cx);
+        log.submit(Command::StartBroker(StartBroker { registration, unclean }), None, cx);
     }
 
     /// Directories of topics that the metadata does not know: deletions that the last stop interrupted.
@@ -132,7 +132,7 @@ impl Shard {
         now: Now,
         from: ShardId,
         pending: SlotId,
-        command: &Command,
+        command: Command,
         fx: &mut Effects,
     ) {
         if !self.is_serving() {

@@ -23,6 +23,7 @@ use corelane_control::record::{MetadataRecord, decode_set, encode_set};
 use corelane_log::batch::{self, TimestampType};
 use corelane_log::builder::BatchBuilder;
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken};
+use corelane_log::error::AppendError;
 use corelane_log::log::{
     AppendOrigin, Log, LogCx, LogRead, LogSlice, LogState, Progress, ReadStart, ReadTicket,
 };
@@ -93,6 +94,8 @@ pub struct MetadataLog {
     loading: Loading,
     reading: Option<ReadTicket>,
     gathering: Option<Gathering>,
+    /// Commands that are not decided yet, in order.
+    waiting: VecDeque<(Command, Option<Asker>)>,
     in_flight: VecDeque<InFlight>,
     sets_since_snapshot: u64,
     snapshot: Option<(DiskToken, Offset)>,
@@ -121,6 +124,7 @@ impl MetadataLog {
             loading: Loading::Snapshot(token),
             reading: None,
             gathering: None,
+            waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             sets_since_snapshot: 0,
             snapshot: None,
@@ -134,14 +138,34 @@ impl MetadataLog {
         &self.controller
     }
 
-    /// Decides a command; the answer follows in `out` once it is durable, at once if it changes nothing.
-    pub fn submit(&mut self, command: &Command, asker: Option<Asker>, cx: &mut LogCx<'_>) {
+    /// Takes a command in. It is decided at once, or after those before it if the log has too much before the disk or
+    /// the disk is full; the answer follows in `out` once it is durable, at once if it changes nothing.
+    pub fn submit(&mut self, command: Command, asker: Option<Asker>, cx: &mut LogCx<'_>) {
         assert!(matches!(self.loading, Loading::Done), "commands come after Loaded");
+        self.waiting.push_back((command, asker));
+        if self.waiting.len() == 1 {
+            self.decide_waiting(cx);
+        }
+    }
+
+    /// Decides what waits, in order, as far as the log takes it. What stops it leads here again: a completion, or the
+    /// next tick where room must come back first.
+    fn decide_waiting(&mut self, cx: &mut LogCx<'_>) {
+        while let Some((command, asker)) = self.waiting.pop_front() {
+            if !self.decide(&command, asker, cx) {
+                self.waiting.push_front((command, asker));
+                return;
+            }
+        }
+    }
+
+    /// Decides one command. False if the log cannot take its records now: nothing has happened then.
+    fn decide(&mut self, command: &Command, asker: Option<Asker>, cx: &mut LogCx<'_>) -> bool {
         let outcome = self.controller.handle(command, cx.now);
         let answer = asker.map(|asker| (asker, outcome.answer));
         if outcome.records.is_empty() && self.in_flight.is_empty() {
             self.out.push_back(Outcome::Publish { records: Arc::new(Vec::new()), answer });
-            return;
+            return true;
         }
         // An answer without records may still rest on records that are not durable yet: it queues behind them.
         let log = self.log.as_mut().expect("open since Loaded");
@@ -152,19 +176,21 @@ impl MetadataLog {
             let batch = BatchBuilder::new().push(cx.now.wall, None, Some(&value)).build();
             match log.append(&batch, LeaderEpoch(0), AppendOrigin::Internal, cx) {
                 Ok(appended) => last_offset = appended.last_offset,
+                Err(AppendError::Busy | AppendError::DiskFull) => return false,
                 Err(error) => {
                     self.out
                         .push_back(Outcome::Failed(format!("the metadata log refuses a record: {error:?}")));
-                    return;
+                    return true;
                 }
             }
             if let Err(error) = self.controller.replay(&outcome.records) {
                 self.out.push_back(Outcome::Failed(error.to_string()));
-                return;
+                return true;
             }
             self.sets_since_snapshot += 1;
         }
         self.in_flight.push_back(InFlight { last_offset, records: Arc::new(outcome.records), answer });
+        true
     }
 
     /// Ends a turn.
@@ -184,6 +210,7 @@ impl MetadataLog {
             && matches!(log.state(), LogState::Online)
         {
             log.tick(cx);
+            self.decide_waiting(cx);
         }
     }
 
@@ -206,7 +233,8 @@ impl MetadataLog {
     /// Whether all metadata is loaded and everything decided since is durable.
     #[must_use]
     pub fn is_stored(&self) -> bool {
-        matches!(self.loading, Loading::Done) && self.in_flight.is_empty() && self.out.is_empty()
+        let decided = self.waiting.is_empty() && self.in_flight.is_empty();
+        matches!(self.loading, Loading::Done) && decided && self.out.is_empty()
     }
 
     /// Takes in a completion under [`METADATA_SLOT`] or [`SNAPSHOT_SLOT`].
@@ -215,6 +243,10 @@ impl MetadataLog {
             let Some(log) = &mut self.log else { return };
             let progress = log.on_disk(token, result, cx);
             self.on_progress(progress, cx);
+            // Not before all is written: deciding is dear, and in vain while the log has hardly more room.
+            if self.in_flight.is_empty() {
+                self.decide_waiting(cx);
+            }
         } else if self.snapshot.is_some_and(|(expected, _)| expected == token) {
             self.on_snapshot_written(result, cx);
         } else if matches!(self.loading, Loading::Snapshot(expected) if expected == token) {
@@ -483,4 +515,103 @@ fn decode_snapshot(file: &[u8]) -> Option<(Offset, Vec<MetadataRecord>)> {
     }
     let offset = i64::from_le_bytes(body[8..16].try_into().ok()?);
     Some((Offset(offset), decode_set(&body[SNAPSHOT_HEAD_BYTES..]).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+
+    use corelane_base::time::{Now, WallMs};
+    use corelane_control::create_topics::{CreateTopics, NewTopic};
+    use corelane_control::membership::StartBroker;
+    use corelane_control::record::{BrokerRegistration, Endpoint};
+    use corelane_log::disk::{FileHandle, FileObject};
+    use corelane_log::pool::SegmentPool;
+    use corelane_log::settings::LogNotice;
+
+    use super::*;
+
+    struct Nothing;
+
+    impl FileObject for Nothing {
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    /// Carries out all operations under way, as a disk that does them at once, until there are none.
+    fn settle(log: &mut MetadataLog, disk: &mut DiskQueue, pool: &mut SegmentPool) {
+        let mut notices: Vec<LogNotice> = Vec::new();
+        let now = Now { wall: WallMs(1), ..Now::default() };
+        loop {
+            let cx = &mut LogCx { now, disk, pool, notices: &mut notices };
+            log.end_turn(cx);
+            let ops: Vec<_> = disk.drain().collect();
+            if ops.is_empty() {
+                return;
+            }
+            for (token, op) in ops {
+                let outcome = match op {
+                    DiskOp::ReadFile { .. } => DiskOutcome::File(None),
+                    DiskOp::CreateSegment { bytes, .. } => {
+                        DiskOutcome::Opened { file: FileHandle::new(Nothing), len: bytes }
+                    }
+                    _ => DiskOutcome::Done,
+                };
+                let cx = &mut LogCx { now, disk, pool, notices: &mut notices };
+                log.on_disk(token, Ok(outcome), cx);
+            }
+        }
+    }
+
+    #[test]
+    fn commands_wait_for_a_log_that_is_busy() {
+        let mut disk = DiskQueue::default();
+        let mut pool = SegmentPool::open(u32::MAX, 0, &mut DiskQueue::default());
+        let settings = Settings::from_list(&[]).unwrap();
+        let mut log = MetadataLog::open(BrokerId(1), &settings, false, &mut disk);
+        settle(&mut log, &mut disk, &mut pool);
+        assert!(matches!(log.out.pop_front(), Some(Outcome::Loaded)));
+        let now = Now { wall: WallMs(1), ..Now::default() };
+        let mut notices = Vec::new();
+        let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "localhost".into(), port: 9092 };
+        let registration = BrokerRegistration { id: BrokerId(1), endpoints: vec![endpoint], rack: None };
+        let start = StartBroker { registration, unclean: false };
+        let cx = &mut LogCx { now, disk: &mut disk, pool: &mut pool, notices: &mut notices };
+        log.submit(Command::StartBroker(start), None, cx);
+        // Each about 3 MB of records; together far more than a log holds before the disk.
+        const COMMANDS: u64 = 8;
+        for n in 0..COMMANDS {
+            let topics = (0..100)
+                .map(|k| NewTopic {
+                    name: format!("t{n}-{k}"),
+                    partition_count: 1,
+                    replication_factor: 1,
+                    assignments: Vec::new(),
+                    configs: vec![(
+                        "leader.replication.throttled.replicas".into(),
+                        Some("0:1,".repeat(7000) + "0:1"),
+                    )],
+                })
+                .collect();
+            let command = Command::CreateTopics(CreateTopics { topics, validate_only: false, seed: n });
+            let pending = SlotId { slot: n as u32, generation: 0 };
+            let cx = &mut LogCx { now, disk: &mut disk, pool: &mut pool, notices: &mut notices };
+            log.submit(command, Some((ShardId(0), pending)), cx);
+        }
+        assert!(!log.waiting.is_empty(), "the log was busy before all were decided");
+        settle(&mut log, &mut disk, &mut pool);
+        assert!(log.waiting.is_empty());
+        let answered: Vec<u32> = log
+            .out
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Publish { answer: Some(((_, pending), _)), .. } => Some(pending.slot),
+                Outcome::Failed(why) => panic!("{why}"),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(answered, (0..COMMANDS as u32).collect::<Vec<_>>(), "each once, in order");
+        assert_eq!(log.controller().image().topic_count(), 100 * COMMANDS as usize);
+    }
 }

@@ -442,7 +442,7 @@ impl Shard {
                 self.owner.query(from, pending, &items, now, &mut fx.disk)
             }
             MeshMessage::QueryResults { pending, results } => self.on_query_results(pending, results),
-            MeshMessage::Control { pending, command } => self.on_control(now, from, pending, &command, fx),
+            MeshMessage::Control { pending, command } => self.on_control(now, from, pending, *command, fx),
             MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
             MeshMessage::FirstCheckpointMissing => self.publishing.old_files.clear(),
