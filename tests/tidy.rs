@@ -169,7 +169,7 @@ fn machine_path(line: &str) -> Option<&str> {
     for head in heads {
         for (index, _) in line.match_indices(head) {
             let before = line[..index].chars().next_back();
-            // `$HOME/tmp/x` and `https://host/work/x` are fine; a path that begins here is not.
+            // A path below a variable or a host is fine; one that begins here is not.
             if !before.is_some_and(|char| char.is_alphanumeric() || "._-})~/".contains(char)) {
                 return Some(head);
             }
