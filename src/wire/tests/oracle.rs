@@ -22,6 +22,8 @@ const UNKNOWN_TO_ORACLE: &[(&str, i16)] = &[
     ("ListOffsetsResponse", 11),
     ("DescribeLogDirsRequest", 5),
     ("DescribeLogDirsResponse", 5),
+    ("OffsetCommitRequest", 10),
+    ("OffsetFetchRequest", 10),
 ];
 
 /// Fields that the oracle has and we do not: they belong to versions that are not released.
@@ -73,6 +75,13 @@ static ORACLES: &[Oracle] = oracles! {
     DescribeLogDirsRequest DescribeLogDirsResponse CreatePartitionsRequest CreatePartitionsResponse
     IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse DescribeClusterRequest DescribeClusterResponse
     DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse
+    OffsetCommitRequest OffsetCommitResponse OffsetFetchRequest OffsetFetchResponse
+    JoinGroupRequest JoinGroupResponse HeartbeatRequest HeartbeatResponse LeaveGroupRequest LeaveGroupResponse
+    SyncGroupRequest SyncGroupResponse DescribeGroupsRequest DescribeGroupsResponse ListGroupsRequest ListGroupsResponse
+    DeleteGroupsRequest DeleteGroupsResponse OffsetDeleteRequest OffsetDeleteResponse
+    ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse
+    ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse
+    ListConfigResourcesRequest ListConfigResourcesResponse
 };
 
 fn oracle(codec: &Codec) -> &'static Oracle {
