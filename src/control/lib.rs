@@ -31,5 +31,7 @@ pub mod producer_ids;
 
 pub mod controller;
 
+pub mod groups;
+
 #[cfg(test)]
 mod checks;

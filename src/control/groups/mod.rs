@@ -1,0 +1,11 @@
+//! The group coordinator: who belongs to a group, what each member reads, and how far the group has read.
+//!
+//! One [`coordinator::GroupCoordinator`] stands for one partition of `__consumer_offsets`. It is pure: commands,
+//! time and chance go in, records to store and answers come out. Finding the partition of a group, appending to it
+//! and carrying answers to connections is its host's (`node`).
+
+pub mod error;
+pub mod settings;
+pub mod command;
+pub mod answer;
+pub mod coordinator;
