@@ -4,7 +4,6 @@
 //! rests on has been stored. After a failed store the state in memory is ahead of the log: the coordinator refuses
 //! everything from then on, and its host drops it and loads a new one.
 
-use core::fmt;
 use std::collections::VecDeque;
 
 use corelane_base::rng::Rng;
@@ -12,54 +11,10 @@ use corelane_base::time::{Mono, Now};
 
 use crate::groups::answer::GroupAnswer;
 use crate::groups::command::{GroupAsk, GroupCommand};
+use crate::groups::effect::{GroupEffect, GroupReplayError, WriteId};
 use crate::groups::error::GroupError;
 use crate::groups::settings::GroupSettings;
 use crate::image::ClusterImage;
-
-/// Names a store, in the order in which they are asked for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct WriteId(pub u64);
-
-/// A record of `__consumer_offsets`. `None` is a tombstone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CoordinatorRecord {
-    /// A version that says the type, and the key's fields.
-    pub key: Vec<u8>,
-    /// A version and the value's fields.
-    pub value: Option<Vec<u8>>,
-}
-
-/// What a coordinator wants done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum GroupEffect {
-    /// Append these records as one batch to the coordinator's partition, behind those of all earlier stores, then call
-    /// [`GroupCoordinator::stored`]. Never empty, and within `batch_bytes_max`.
-    Store {
-        /// The name of this store.
-        write: WriteId,
-        /// The records.
-        records: Vec<CoordinatorRecord>,
-    },
-    /// An answer may leave: everything it rests on is durable. Each command is answered exactly once.
-    Answer {
-        /// The command's name.
-        ask: GroupAsk,
-        /// The answer.
-        answer: GroupAnswer,
-    },
-}
-
-/// A record that cannot be read. The partition was written by something else, or by a newer broker.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GroupReplayError(pub String);
-
-impl fmt::Display for GroupReplayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group record: {}", self.0)
-    }
-}
-
-impl std::error::Error for GroupReplayError {}
 
 /// What a step may look at: the clocks, the topics, chance.
 #[derive(Debug)]
