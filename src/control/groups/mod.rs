@@ -16,4 +16,6 @@ pub mod effect;
 pub mod timers;
 pub mod turn;
 pub mod bytes;
+pub mod records;
+pub mod classic;
 pub mod coordinator;

@@ -48,6 +48,14 @@ pub struct TimerId {
     number: u64,
 }
 
+impl TimerId {
+    /// When it fires.
+    #[must_use]
+    pub fn at(self) -> Mono {
+        self.at
+    }
+}
+
 /// All armed timers.
 #[derive(Debug, Default)]
 pub struct Timers {

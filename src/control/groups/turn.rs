@@ -15,6 +15,9 @@ use crate::groups::settings::GroupSettings;
 use crate::groups::timers::{Timer, TimerId, TimerKind, Timers};
 use crate::image::ClusterImage;
 
+/// What a batch takes beside its records, generously.
+pub const BATCH_OVERHEAD_BYTES: usize = 128;
+
 /// One step's surroundings.
 #[derive(Debug)]
 pub struct Turn<'a> {
@@ -43,6 +46,12 @@ impl Turn<'_> {
     /// Answers a command once everything its group has written is stored.
     pub fn answer(&mut self, ask: GroupAsk, answer: GroupAnswer) {
         self.answers.push((ask, answer));
+    }
+
+    /// How many bytes the records of one batch may take together.
+    #[must_use]
+    pub fn batch_room(&self) -> usize {
+        usize::try_from(self.settings.batch_bytes_max).unwrap_or(0).saturating_sub(BATCH_OVERHEAD_BYTES)
     }
 
     /// The moment `ms` milliseconds from now; negative means now.
