@@ -35,6 +35,17 @@ pub struct GroupSettings {
     pub consumer_regex_refresh_ms: i32,
 }
 
+/// What a batch takes beside its records, generously.
+const BATCH_OVERHEAD_BYTES: usize = 128;
+
+impl GroupSettings {
+    /// How many bytes the records of one batch may take together.
+    #[must_use]
+    pub fn batch_room(&self) -> usize {
+        usize::try_from(self.batch_bytes_max).unwrap_or(0).saturating_sub(BATCH_OVERHEAD_BYTES)
+    }
+}
+
 /// How a consumer group's partitions are assigned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Assignor {

@@ -15,9 +15,6 @@ use crate::groups::settings::GroupSettings;
 use crate::groups::timers::{Timer, TimerId, TimerKind, Timers};
 use crate::image::ClusterImage;
 
-/// What a batch takes beside its records, generously.
-pub const BATCH_OVERHEAD_BYTES: usize = 128;
-
 /// One step's surroundings.
 #[derive(Debug)]
 pub struct Turn<'a> {
@@ -51,7 +48,7 @@ impl Turn<'_> {
     /// How many bytes the records of one batch may take together.
     #[must_use]
     pub fn batch_room(&self) -> usize {
-        usize::try_from(self.settings.batch_bytes_max).unwrap_or(0).saturating_sub(BATCH_OVERHEAD_BYTES)
+        self.settings.batch_room()
     }
 
     /// The moment `ms` milliseconds from now; negative means now.

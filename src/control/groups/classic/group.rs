@@ -18,7 +18,7 @@ use crate::groups::classic::member::ClassicMember;
 use crate::groups::classic::subscription;
 use crate::groups::command::{GroupAsk, JoinProtocol};
 use crate::groups::error::GroupError;
-use crate::groups::timers::{TimerId, TimerKind};
+use crate::groups::timers::{TimerId, TimerKind, Timers};
 use crate::groups::turn::Turn;
 
 /// The most members of a group, and the most that were only given an id, whatever `group.max.size` says.
@@ -399,6 +399,20 @@ impl ClassicGroup {
         );
         let waits = self.state == ClassicState::PreparingRebalance;
         assert_eq!(self.join_timer.is_some(), waits, "joining has an end");
+    }
+
+    /// Checks that whoever can be given up has a timer, and that every timer is armed. Panics: if not.
+    pub fn check_timers(&self, timers: &Timers) {
+        let of_group = [self.join_timer, self.sync_timer].into_iter().flatten();
+        let of_members = self.members.values().filter_map(|member| member.session);
+        let of_pending = self.pending_joins.values().map(|timer| timer.expect("an id given out expires"));
+        for id in of_group.chain(of_members).chain(of_pending) {
+            assert!(timers.armed(id).is_some_and(|timer| timer.group == self.id), "{id:?} is armed");
+        }
+        for member in self.members.values() {
+            assert!(member.session.is_none_or(|timer| timer.at() <= member.deadline), "no timer is late");
+            assert!(member.session.is_some() || member.is_excused(), "{} is looked after", member.id);
+        }
     }
 }
 

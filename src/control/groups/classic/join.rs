@@ -12,6 +12,7 @@ use crate::groups::classic::group::{ClassicGroup, ClassicState, InitialDelay, ME
 use crate::groups::classic::member::ClassicMember;
 use crate::groups::command::{GroupAsk, JoinGroup, JoinProtocol};
 use crate::groups::error::GroupError;
+use crate::groups::settings::GroupSettings;
 use crate::groups::timers::TimerKind;
 use crate::groups::turn::Turn;
 
@@ -25,8 +26,7 @@ const PROTOCOL_COUNT_MAX: usize = 256;
 
 /// Checks what can be checked without the group. Errors: as Kafka's, and `UNKNOWN_SERVER_ERROR` for what could never
 /// be stored.
-pub fn check(command: &JoinGroup, turn: &Turn<'_>) -> Result<(), GroupError> {
-    let settings = turn.settings;
+pub fn check(command: &JoinGroup, settings: &GroupSettings) -> Result<(), GroupError> {
     let allowed = settings.session_timeout_ms_min..=settings.session_timeout_ms_max;
     if !allowed.contains(&command.session_timeout_ms) {
         return Err(GroupError::InvalidSessionTimeout);
@@ -37,7 +37,7 @@ pub fn check(command: &JoinGroup, turn: &Turn<'_>) -> Result<(), GroupError> {
     let metadata_bytes: usize = command.protocols.iter().map(|protocol| protocol.metadata.len()).sum();
     let is_storable = texts.chain(names).all(|text| text.len() <= TEXT_BYTES_MAX)
         && command.protocols.len() <= PROTOCOL_COUNT_MAX
-        && metadata_bytes <= turn.batch_room();
+        && metadata_bytes <= settings.batch_room();
     if is_storable { Ok(()) } else { Err(GroupError::UnknownServerError) }
 }
 

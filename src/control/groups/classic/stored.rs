@@ -36,6 +36,20 @@ impl ClassicGroup {
         records::group(&self.id, &value)
     }
 
+    /// The record of a group that has just come into being and has no generation yet.
+    #[must_use]
+    pub fn founding_record(&self) -> CoordinatorRecord {
+        let value = GroupValue {
+            protocol_type: "",
+            generation: 0,
+            protocol: None,
+            leader: None,
+            state_since: self.state_since.map_or(-1, |since| since.0),
+            members: Vec::new(),
+        };
+        records::group(&self.id, &value)
+    }
+
     /// The group that a record tells: stable if it has members, and nobody waits. A member that is told twice counts
     /// once; so does an instance id.
     #[must_use]
@@ -62,13 +76,6 @@ impl ClassicGroup {
         }
         group.subscribed = group.read_subscriptions();
         group
-    }
-
-    /// Whether two groups are the same but for what no record tells: what waits, timers, ids that were given out, and
-    /// ways of assigning that are not in use.
-    #[must_use]
-    pub fn is_stored_as(&self, other: &ClassicGroup) -> bool {
-        self.record() == other.record()
     }
 }
 
