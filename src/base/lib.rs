@@ -1,4 +1,5 @@
-//! Vocabulary that every crate needs: ids, offsets, time as a value, seeded randomness, checksums, aligned memory.
+//! Vocabulary that every crate needs: ids, offsets, time as a value, seeded randomness, checksums, aligned memory,
+//! histograms.
 //!
 //! Not a place for convenience functions: what only one crate needs lives in that crate. Nothing here performs
 //! I/O, reads a clock or draws randomness by itself.
@@ -6,6 +7,7 @@
 
 pub mod aligned;
 pub mod crc;
+pub mod histogram;
 pub mod id;
 pub mod rng;
 pub mod time;
