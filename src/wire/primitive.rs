@@ -436,6 +436,34 @@ pub struct Writer {
     spliced: usize,
     /// Whether `bytes` starts with room for the frame length.
     framed: bool,
+    errors: ErrorTally,
+}
+
+/// How many different error codes of one message are told apart; a message seldom has two.
+const ERROR_CODES_MAX: usize = 4;
+
+/// The error codes that were written into one message, without zero, which is none. For counting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErrorTally {
+    codes: [(i16, u32); ERROR_CODES_MAX],
+}
+
+impl ErrorTally {
+    /// Each code with how often it was written. Beyond the first few codes, the rest is added to the last.
+    pub fn iter(&self) -> impl Iterator<Item = (i16, u32)> {
+        self.codes.into_iter().take_while(|(_, count)| *count > 0)
+    }
+
+    /// Counts one.
+    #[cold]
+    fn add(&mut self, code: i16) {
+        let known = self.codes.iter().position(|(known, count)| *count == 0 || *known == code);
+        let entry = &mut self.codes[known.unwrap_or(ERROR_CODES_MAX - 1)];
+        if entry.1 == 0 {
+            entry.0 = code;
+        }
+        entry.1 += 1;
+    }
 }
 
 impl Writer {
@@ -489,6 +517,20 @@ impl Writer {
     #[inline]
     pub fn i16(&mut self, value: i16) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// An error code: two bytes as in [`Writer::i16`], and noted for [`Writer::errors`].
+    #[inline]
+    pub fn error_code(&mut self, code: i16) {
+        self.i16(code);
+        if code != 0 {
+            self.errors.add(code);
+        }
+    }
+
+    /// The error codes written so far.
+    pub fn errors(&self) -> ErrorTally {
+        self.errors
     }
 
     /// Two bytes, unsigned, big endian.

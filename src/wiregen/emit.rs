@@ -281,6 +281,10 @@ impl Scope<'_> {
                 if as_result { format!("{{ {code} Ok(()) }}") } else { code }
             }
             Type::Struct(_) => fallible(format!("{place}.encode(w, version)")),
+            // Noted on the way, so that errors are counted in one place for all APIs.
+            Type::I16 if field.name == "error_code" => {
+                infallible(format!("w.error_code({place})"), as_result)
+            }
             Type::Uuid => infallible(format!("w.uuid(&{place})"), as_result),
             plain => infallible(format!("w.{}({place})", type_word(plain)), as_result),
         }

@@ -234,7 +234,7 @@ impl<'a> AlterConfigsResourceResponse<'a> {
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 2;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("AlterConfigsResourceResponse.error_message", flexible, true, self.error_message)?;
         w.i8(self.resource_type);
         w.string("AlterConfigsResourceResponse.resource_name", flexible, self.resource_name)?;

@@ -129,7 +129,7 @@ impl<'a> ApiVersionsResponse<'a> {
             return Err(EncodeError::UnsupportedVersion(version));
         }
         let flexible = version >= 3;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.array("ApiVersionsResponse.api_keys", flexible, &self.api_keys, |w, each| each.encode(w, version))?;
         if version >= 1 {
             w.i32(self.throttle_time_ms);

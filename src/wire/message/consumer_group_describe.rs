@@ -139,7 +139,7 @@ impl<'a> DescribedGroup<'a> {
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("DescribedGroup.error_message", true, true, self.error_message)?;
         w.string("DescribedGroup.group_id", true, self.group_id)?;
         w.string("DescribedGroup.group_state", true, self.group_state)?;

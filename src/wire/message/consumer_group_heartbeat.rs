@@ -171,7 +171,7 @@ impl<'a> ConsumerGroupHeartbeatResponse<'a> {
             return Err(EncodeError::UnsupportedVersion(version));
         }
         w.i32(self.throttle_time_ms);
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("ConsumerGroupHeartbeatResponse.error_message", true, true, self.error_message)?;
         w.string_or_null("ConsumerGroupHeartbeatResponse.member_id", true, true, self.member_id)?;
         w.i32(self.member_epoch);

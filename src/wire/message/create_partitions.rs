@@ -222,7 +222,7 @@ impl<'a> CreatePartitionsTopicResult<'a> {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 2;
         w.string("CreatePartitionsTopicResult.name", flexible, self.name)?;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("CreatePartitionsTopicResult.error_message", flexible, true, self.error_message)?;
         if flexible {
             w.uvarint(0);

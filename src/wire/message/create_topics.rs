@@ -322,7 +322,7 @@ impl<'a> CreatableTopicResult<'a> {
         if version >= 7 {
             w.uuid(&self.topic_id);
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("CreatableTopicResult.error_message", flexible, true, self.error_message)?;
         if version >= 5 {
             w.i32(self.num_partitions);

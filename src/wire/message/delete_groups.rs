@@ -115,7 +115,7 @@ impl<'a> DeletableGroupResult<'a> {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 2;
         w.string("DeletableGroupResult.group_id", flexible, self.group_id)?;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if flexible {
             w.uvarint(0);
         }

@@ -183,7 +183,7 @@ impl<'a> DeletableTopicResult<'a> {
         if version >= 6 {
             w.uuid(&self.topic_id);
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if version >= 5 {
             w.string_or_null("DeletableTopicResult.error_message", flexible, true, self.error_message)?;
         }

@@ -133,7 +133,7 @@ impl<'a> DescribeClusterResponse<'a> {
             return Err(EncodeError::UnsupportedVersion(version));
         }
         w.i32(self.throttle_time_ms);
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("DescribeClusterResponse.error_message", true, true, self.error_message)?;
         if version >= 1 {
             w.i8(self.endpoint_type);

@@ -167,7 +167,7 @@ impl<'a> DescribedGroup<'a> {
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 5;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if version >= 6 {
             w.string_or_null("DescribedGroup.error_message", flexible, true, self.error_message)?;
         }

@@ -135,7 +135,7 @@ impl<'a> DescribeLogDirsResponse<'a> {
         let flexible = version >= 2;
         w.i32(self.throttle_time_ms);
         if version >= 3 {
-            w.i16(self.error_code);
+            w.error_code(self.error_code);
         }
         w.array("DescribeLogDirsResponse.results", flexible, &self.results, |w, each| each.encode(w, version))?;
         if flexible {
@@ -202,7 +202,7 @@ impl<'a> DescribeLogDirsResult<'a> {
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 2;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string("DescribeLogDirsResult.log_dir", flexible, self.log_dir)?;
         w.array("DescribeLogDirsResult.topics", flexible, &self.topics, |w, each| each.encode(w, version))?;
         if version >= 4 {

@@ -197,7 +197,7 @@ impl<'a> DescribeTopicPartitionsResponseTopic<'a> {
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("DescribeTopicPartitionsResponseTopic.name", true, true, self.name)?;
         w.uuid(&self.topic_id);
         w.bool(self.is_internal);
@@ -263,7 +263,7 @@ impl DescribeTopicPartitionsResponsePartition {
     }
 
     fn encode(&self, w: &mut Writer, _version: i16) -> Result<(), EncodeError> {
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.i32(self.partition_index);
         w.i32(self.leader_id);
         w.i32(self.leader_epoch);

@@ -136,7 +136,7 @@ impl<'a> FindCoordinatorResponse<'a> {
             w.i32(self.throttle_time_ms);
         }
         if version <= 3 {
-            w.i16(self.error_code);
+            w.error_code(self.error_code);
         }
         if (1..=3).contains(&version) {
             w.string_or_null("FindCoordinatorResponse.error_message", flexible, true, self.error_message)?;
@@ -207,7 +207,7 @@ impl<'a> Coordinator<'a> {
         w.i32(self.node_id);
         w.string("Coordinator.host", true, self.host)?;
         w.i32(self.port);
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("Coordinator.error_message", true, true, self.error_message)?;
         w.uvarint(0);
         Ok(())

@@ -213,7 +213,7 @@ impl<'a> JoinGroupResponse<'a> {
         if version >= 2 {
             w.i32(self.throttle_time_ms);
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.i32(self.generation_id);
         if version >= 7 {
             w.string_or_null("JoinGroupResponse.protocol_type", flexible, true, self.protocol_type)?;

@@ -151,7 +151,7 @@ impl<'a> LeaveGroupResponse<'a> {
         if version >= 1 {
             w.i32(self.throttle_time_ms);
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if version >= 3 {
             w.array("LeaveGroupResponse.members", flexible, &self.members, |w, each| each.encode(w, version))?;
         }
@@ -207,7 +207,7 @@ impl<'a> MemberResponse<'a> {
         let flexible = version >= 4;
         w.string("MemberResponse.member_id", flexible, self.member_id)?;
         w.string_or_null("MemberResponse.group_instance_id", flexible, true, self.group_instance_id)?;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if flexible {
             w.uvarint(0);
         }

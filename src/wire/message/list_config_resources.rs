@@ -81,7 +81,7 @@ impl<'a> ListConfigResourcesResponse<'a> {
             return Err(EncodeError::UnsupportedVersion(version));
         }
         w.i32(self.throttle_time_ms);
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.array("ListConfigResourcesResponse.config_resources", true, &self.config_resources, |w, each| each.encode(w, version))?;
         w.uvarint(0);
         Ok(())

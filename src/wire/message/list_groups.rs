@@ -101,7 +101,7 @@ impl<'a> ListGroupsResponse<'a> {
         if version >= 1 {
             w.i32(self.throttle_time_ms);
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.array("ListGroupsResponse.groups", flexible, &self.groups, |w, each| each.encode(w, version))?;
         if flexible {
             w.uvarint(0);

@@ -212,7 +212,7 @@ impl<'a> MetadataResponse<'a> {
             w.i32(self.cluster_authorized_operations);
         }
         if version >= 13 {
-            w.i16(self.error_code);
+            w.error_code(self.error_code);
         }
         if flexible {
             w.uvarint(0);
@@ -329,7 +329,7 @@ impl<'a> MetadataResponseTopic<'a> {
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 9;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.string_or_null("MetadataResponseTopic.name", flexible, version >= 12, self.name)?;
         if version >= 10 {
             w.uuid(&self.topic_id);
@@ -409,7 +409,7 @@ impl MetadataResponsePartition {
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 9;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.i32(self.partition_index);
         w.i32(self.leader_id);
         if version >= 7 {

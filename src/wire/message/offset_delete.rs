@@ -119,7 +119,7 @@ impl<'a> OffsetDeleteResponse<'a> {
         if !(Self::VERSION_MIN..=Self::VERSION_MAX).contains(&version) {
             return Err(EncodeError::UnsupportedVersion(version));
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.i32(self.throttle_time_ms);
         w.array("OffsetDeleteResponse.topics", false, &self.topics, |w, each| each.encode(w, version))?;
         Ok(())
@@ -167,7 +167,7 @@ impl OffsetDeleteResponsePartition {
 
     fn encode(&self, w: &mut Writer, _version: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         Ok(())
     }
 }

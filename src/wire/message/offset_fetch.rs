@@ -271,7 +271,7 @@ impl<'a> OffsetFetchResponse<'a> {
             w.array("OffsetFetchResponse.topics", flexible, &self.topics, |w, each| each.encode(w, version))?;
         }
         if (2..=7).contains(&version) {
-            w.i16(self.error_code);
+            w.error_code(self.error_code);
         }
         if version >= 8 {
             w.array("OffsetFetchResponse.groups", flexible, &self.groups, |w, each| each.encode(w, version))?;
@@ -379,7 +379,7 @@ impl<'a> OffsetFetchResponsePartition<'a> {
             w.i32(self.committed_leader_epoch);
         }
         w.string_or_null("OffsetFetchResponsePartition.metadata", flexible, true, self.metadata)?;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if flexible {
             w.uvarint(0);
         }
@@ -410,7 +410,7 @@ impl<'a> OffsetFetchResponseGroup<'a> {
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         w.string("OffsetFetchResponseGroup.group_id", true, self.group_id)?;
         w.array("OffsetFetchResponseGroup.topics", true, &self.topics, |w, each| each.encode(w, version))?;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.uvarint(0);
         Ok(())
     }
@@ -500,7 +500,7 @@ impl<'a> OffsetFetchResponsePartitions<'a> {
         w.i64(self.committed_offset);
         w.i32(self.committed_leader_epoch);
         w.string_or_null("OffsetFetchResponsePartitions.metadata", true, true, self.metadata)?;
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         w.uvarint(0);
         Ok(())
     }

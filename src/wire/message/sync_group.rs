@@ -166,7 +166,7 @@ impl<'a> SyncGroupResponse<'a> {
         if version >= 1 {
             w.i32(self.throttle_time_ms);
         }
-        w.i16(self.error_code);
+        w.error_code(self.error_code);
         if version >= 5 {
             w.string_or_null("SyncGroupResponse.protocol_type", flexible, true, self.protocol_type)?;
         }

@@ -186,3 +186,16 @@ fn a_tagged_field_of_any_size_gets_its_size_in_front() {
         assert_eq!((r.i8(), r.remaining()), (Ok(1), 0));
     }
 }
+
+#[test]
+fn error_codes_are_noted_as_they_are_written() {
+    let mut writer = Writer::new();
+    for code in [0, 3, 3, 0, 6, 3, 7, 8, 9, 9] {
+        writer.error_code(code);
+    }
+    let noted: Vec<(i16, u32)> = writer.errors().iter().collect();
+    assert_eq!(noted, [(3, 3), (6, 1), (7, 1), (8, 3)], "the last one takes what goes beyond");
+    let (bytes, _) = writer.into_parts().expect("short");
+    assert_eq!(bytes[..6], [0, 0, 0, 3, 0, 3]);
+    assert_eq!(Writer::new().errors().iter().count(), 0);
+}
