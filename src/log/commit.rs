@@ -16,7 +16,7 @@ use corelane_base::id::Offset;
 use crate::disk::{DiskError, DiskOp, DiskOutcome};
 use crate::error::OfflineReason;
 use crate::index::MaxTimestamp;
-use crate::log::{Commit, Job, LastBlock, Log, LogCx, LogState};
+use crate::log::{Commit, Committed, Job, LastBlock, Log, LogCx, LogState};
 use crate::segment::SegmentFile;
 use crate::settings::{Durability, NoticeLevel};
 
@@ -81,6 +81,7 @@ impl Log {
             prepared_before,
             base_offset,
             last_block: write.last_block,
+            started: cx.now.mono,
         });
         let sync = self.settings.durability == Durability::Sync;
         let op = DiskOp::Write { file, offset: block_floor(position), parts: write.parts, sync };
@@ -147,6 +148,8 @@ impl Log {
             let position = (at - segment.start) as u32;
             segment.written_max = Some(MaxTimestamp { timestamp, base_offset, position });
         }
+        self.progress.committed =
+            Some(Committed { bytes: commit.end - self.written, started: commit.started });
         self.written = commit.end;
         self.written_offset = commit.end_offset;
         self.last_block = LastBlock::Known(commit.last_block.unwrap_or_default());

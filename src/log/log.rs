@@ -30,7 +30,7 @@ use std::fmt;
 use bytes::Bytes;
 use corelane_base::aligned::block_ceil;
 use corelane_base::id::{LeaderEpoch, Offset};
-use corelane_base::time::{Now, WallMs};
+use corelane_base::time::{Mono, Now, WallMs};
 
 use crate::batch::{self, BatchError, BatchHeader, ProduceRules, TimestampType};
 use crate::checkpoint::Checkpoint;
@@ -165,9 +165,37 @@ pub enum LookupStart {
     Failed(ReadError),
 }
 
+/// A group commit that has reached the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Bytes of batches.
+    pub bytes: u64,
+    /// When it was handed to the disk.
+    pub started: Mono,
+}
+
+/// What a log has in memory and on the disk, and what it has let go of, for an operator's eyes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogFigures {
+    /// Bytes of batches in all segments.
+    pub size_bytes: u64,
+    /// Bytes of memory held by the tail.
+    pub tail_bytes: u64,
+    /// Segments, the active one included.
+    pub segments: u32,
+    /// Producer ids that are remembered.
+    pub producers: u32,
+    /// Segments deleted since the start, by retention or on demand.
+    pub deleted_segments: u64,
+    /// Bytes of batches in them.
+    pub deleted_bytes: u64,
+}
+
 /// What a disk completion brought about.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// The group commit that this completion ended well.
+    pub committed: Option<Committed>,
     /// `flushed_offset` has grown.
     pub flushed_moved: bool,
     /// `state` is another.
@@ -257,6 +285,8 @@ pub(crate) struct Commit {
     pub base_offset: Offset,
     /// The content of its last block, if that is not full.
     pub last_block: Option<Bytes>,
+    /// When it was handed to the disk.
+    pub started: Mono,
 }
 
 /// A deleted segment whose file is still there.
@@ -335,6 +365,8 @@ pub struct Log {
     pub(crate) progress: Progress,
     /// Counts what happened, beside appended bytes, that a checkpoint should know.
     pub(crate) changes: u64,
+    /// Segments deleted since the start, and the bytes of batches in them.
+    pub(crate) deleted: (u64, u64),
     /// What the last checkpoint given out knows.
     pub(crate) taken: Cell<CheckpointMark>,
     /// What the last one known to be stored knows.
@@ -407,6 +439,7 @@ impl Log {
             reading: Reading::default(),
             progress: Progress::default(),
             changes: 1,
+            deleted: (0, 0),
             taken: Cell::default(),
             stored: CheckpointMark::default(),
             snapshot: None,
@@ -707,6 +740,19 @@ impl Log {
     #[must_use]
     pub fn tail_bytes(&self) -> u64 {
         self.tail.memory_bytes()
+    }
+
+    /// Sizes and counts; nothing is walked but the tail's chunks.
+    #[must_use]
+    pub fn figures(&self) -> LogFigures {
+        LogFigures {
+            size_bytes: self.size_bytes(),
+            tail_bytes: self.tail_bytes(),
+            segments: self.segments.len() as u32,
+            producers: self.producers.count() as u32,
+            deleted_segments: self.deleted.0,
+            deleted_bytes: self.deleted.1,
+        }
     }
 
     /// The largest leader epoch at or below `leader_epoch` that the log knows, and where it ends (exclusive); epoch

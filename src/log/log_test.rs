@@ -221,6 +221,10 @@ fn retention_by_size_and_time_deletes_whole_segments_which_are_recycled() {
     }
     assert!(starts > 10);
     assert!(rig.log.size_bytes() < 150_000 + 140_000, "{}", rig.log.size_bytes());
+    let figures = rig.log.figures();
+    assert!(figures.deleted_segments > 0);
+    let stored: u64 = rig.model.iter().map(|s| s.bytes.len() as u64).sum();
+    assert_eq!(figures.deleted_bytes + figures.size_bytes, stored, "what is deleted is told");
     assert!(rig.disk.files.len() < 16, "{:?}", rig.disk.files.keys());
     assert!(rig.disk.ops_done["CreateSegment"] < 8, "recycled instead: {:?}", rig.disk.ops_done);
     rig.check_zeros_ahead();

@@ -124,6 +124,7 @@ impl Log {
         {
             let segment = self.segments.pop_front().expect("there are two");
             self.tail.forget(segment.end());
+            self.deleted = (self.deleted.0 + 1, self.deleted.1 + u64::from(segment.size));
             self.notice(
                 NoticeLevel::Info,
                 cx,
