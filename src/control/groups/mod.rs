@@ -20,6 +20,7 @@ pub mod records;
 pub mod offsets;
 pub mod outbox;
 pub mod classic;
+pub mod consumer;
 pub mod group;
 pub mod commit;
 pub mod coordinator;

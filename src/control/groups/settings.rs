@@ -47,7 +47,7 @@ impl GroupSettings {
 }
 
 /// How a consumer group's partitions are assigned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Assignor {
     /// `uniform`.
     Uniform,
@@ -63,6 +63,12 @@ impl Assignor {
             Assignor::Uniform => "uniform",
             Assignor::Range => "range",
         }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Assignor> {
+        [Assignor::Uniform, Assignor::Range].into_iter().find(|assignor| assignor.name() == name)
     }
 }
 
