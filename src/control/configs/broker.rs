@@ -98,10 +98,10 @@ impl BrokerConfig {
     }
 }
 
-/// Looks up one key after another. Panics: if a key is not in the registry, has no value, or is of another type,
+/// Looks up one broker key after another. Panics: if a key is not in the registry, has no value, or is of another type,
 /// which the test that resolves the defaults excludes.
-struct Reader<'a> {
-    layers: &'a Layers<'a>,
+pub(crate) struct Reader<'a> {
+    pub(crate) layers: &'a Layers<'a>,
 }
 
 impl Reader<'_> {
@@ -111,27 +111,27 @@ impl Reader<'_> {
         self.layers.candidates(&own).into_iter().next().map(|candidate| candidate.value)
     }
 
-    fn long(&self, key: &str) -> i64 {
+    pub(crate) fn long(&self, key: &str) -> i64 {
         match self.value(key) {
             Some(Value::Int(value)) => value,
             other => unreachable!("{key} is a number with a default, not {other:?}"),
         }
     }
 
-    fn int(&self, key: &str) -> i32 {
+    pub(crate) fn int(&self, key: &str) -> i32 {
         i32::try_from(self.long(key)).expect("the range of an Int key is that of i32")
     }
 
-    fn flag(&self, key: &str) -> bool {
+    pub(crate) fn flag(&self, key: &str) -> bool {
         match self.value(key) {
             Some(Value::Bool(value)) => value,
             other => unreachable!("{key} is a boolean with a default, not {other:?}"),
         }
     }
 
-    fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         match self.value(key) {
-            Some(Value::Text(value)) => Some(value),
+            Some(value @ (Value::Text(_) | Value::List(_))) => Some(value.to_string()),
             None => None,
             other => unreachable!("{key} is a text, not {other:?}"),
         }

@@ -8,6 +8,9 @@ use crate::configs::listener;
 
 const COMPRESSION_TYPES: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 
+const ASSIGNORS: &[&str] = &["uniform", "range"];
+const MIGRATION_POLICIES: &[&str] = &["disabled", "downgrade", "upgrade", "bidirectional"];
+
 const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: i64 = i64::MAX;
 const SHORT_MAX: i64 = i16::MAX as i64;
@@ -79,6 +82,25 @@ fn check_one_directory(text: &str) -> Result<(), String> {
         1 => Ok(()),
         0 => Err("must name a directory".into()),
         count => Err(format!("must name one directory, not {count}: several are not supported")),
+    }
+}
+
+fn check_assignors(text: &str) -> Result<(), String> {
+    let names: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let is_twice = |at: usize| names[..at].contains(&names[at]);
+    match names.iter().find(|name| !ASSIGNORS.contains(name)) {
+        Some(_) => Err(format!("must be a list of {}", ASSIGNORS.join(", "))),
+        None if names.is_empty() => Err("must name an assignor".into()),
+        None if (0..names.len()).any(is_twice) => Err("must name each assignor once".into()),
+        None => Ok(()),
+    }
+}
+
+fn check_migration(text: &str) -> Result<(), String> {
+    if MIGRATION_POLICIES.iter().any(|policy| policy.eq_ignore_ascii_case(text)) {
+        Ok(())
+    } else {
+        Err(format!("must be one of {}", MIGRATION_POLICIES.join(", ")))
     }
 }
 
@@ -204,29 +226,130 @@ pub static BROKER: &[Definition] = &[
         Valid::Range(1024, INT_MAX),
         "The most record bytes in the answer to one fetch request, whatever the client asks for.",
     ),
+    dynamic(
+        "group.consumer.assignment.interval.ms",
+        ConfigType::Int,
+        Some("1000"),
+        Valid::Range(0, INT_MAX),
+        &[],
+        "How long a consumer group's next assignment waits after the last one, so that members that \
+         come together are assigned together.",
+    ),
+    fixed(
+        "group.consumer.assignors",
+        ConfigType::List,
+        Some("uniform,range"),
+        Valid::Checked(check_assignors),
+        "The server-side assignors of consumer groups, 'uniform' and 'range'. The first is taken for \
+         members that name none.",
+    ),
+    fixed(
+        "group.consumer.heartbeat.interval.ms",
+        ConfigType::Int,
+        Some("5000"),
+        Valid::Range(1, INT_MAX),
+        "How often the members of consumer groups are told to send heartbeats.",
+    ),
+    fixed(
+        "group.consumer.max.assignment.interval.ms",
+        ConfigType::Int,
+        Some("15000"),
+        Valid::Range(0, INT_MAX),
+        "The highest value of 'group.consumer.assignment.interval.ms'.",
+    ),
+    fixed(
+        "group.consumer.max.heartbeat.interval.ms",
+        ConfigType::Int,
+        Some("15000"),
+        Valid::Range(1, INT_MAX),
+        "The highest value of 'group.consumer.heartbeat.interval.ms'.",
+    ),
+    fixed(
+        "group.consumer.max.session.timeout.ms",
+        ConfigType::Int,
+        Some("60000"),
+        Valid::Range(1, INT_MAX),
+        "The highest value of 'group.consumer.session.timeout.ms'.",
+    ),
+    fixed(
+        "group.consumer.max.size",
+        ConfigType::Int,
+        Some("2147483647"),
+        Valid::Range(1, INT_MAX),
+        "How many members a consumer group may have. Groups of the classic protocol have \
+         'group.max.size'.",
+    ),
+    fixed(
+        "group.consumer.migration.policy",
+        ConfigType::String,
+        Some("bidirectional"),
+        Valid::Checked(check_migration),
+        "Which groups may change their protocol while they have members: 'upgrade' from classic to \
+         consumer, 'downgrade' back, 'bidirectional' both, 'disabled' none.",
+    ),
+    fixed(
+        "group.consumer.min.assignment.interval.ms",
+        ConfigType::Int,
+        Some("0"),
+        Valid::Range(0, INT_MAX),
+        "The lowest value of 'group.consumer.assignment.interval.ms'.",
+    ),
+    fixed(
+        "group.consumer.min.heartbeat.interval.ms",
+        ConfigType::Int,
+        Some("5000"),
+        Valid::Range(1, INT_MAX),
+        "The lowest value of 'group.consumer.heartbeat.interval.ms'.",
+    ),
+    fixed(
+        "group.consumer.min.session.timeout.ms",
+        ConfigType::Int,
+        Some("45000"),
+        Valid::Range(1, INT_MAX),
+        "The lowest value of 'group.consumer.session.timeout.ms'.",
+    ),
+    fixed(
+        "group.consumer.regex.refresh.interval.ms",
+        ConfigType::Int,
+        Some("600000"),
+        Valid::Range(10_000, INT_MAX),
+        "How often the regular expressions of a consumer group are compared with the topics again, \
+         beside whenever topics change.",
+    ),
+    fixed(
+        "group.consumer.session.timeout.ms",
+        ConfigType::Int,
+        Some("45000"),
+        Valid::Range(1, INT_MAX),
+        "After how long without a heartbeat a member of a consumer group is dropped.",
+    ),
     fixed(
         "group.initial.rebalance.delay.ms",
         ConfigType::Int,
         Some("3000"),
         Valid::Range(0, INT_MAX),
-        "How long the first member of an empty group waits for others to join. Takes effect where consumer \
-         groups are served.",
+        "How long the first member of an empty group waits for others to join.",
     ),
     fixed(
         "group.max.session.timeout.ms",
         ConfigType::Int,
         Some("1800000"),
         Valid::Range(1, INT_MAX),
-        "The longest session timeout that a group member may ask for. Takes effect where consumer groups \
-         are served.",
+        "The longest session timeout that a group member may ask for.",
+    ),
+    fixed(
+        "group.max.size",
+        ConfigType::Int,
+        Some("2147483647"),
+        Valid::Range(1, INT_MAX),
+        "How many members a group of the classic protocol may have; 10000 is the end in any case.",
     ),
     fixed(
         "group.min.session.timeout.ms",
         ConfigType::Int,
         Some("6000"),
         Valid::Range(1, INT_MAX),
-        "The shortest session timeout that a group member may ask for. Takes effect where consumer groups \
-         are served.",
+        "The shortest session timeout that a group member may ask for.",
     ),
     fixed(
         "listener.security.protocol.map",
@@ -513,27 +636,54 @@ pub static BROKER: &[Definition] = &[
         "How many partitions a topic gets that is created without saying so.",
     ),
     fixed(
+        "offset.metadata.max.bytes",
+        ConfigType::Int,
+        Some("4096"),
+        Valid::Range(0, INT_MAX),
+        "The longest text that a client may have remembered with a committed offset.",
+    ),
+    fixed(
+        "offsets.retention.check.interval.ms",
+        ConfigType::Long,
+        Some("600000"),
+        Valid::Range(1, LONG_MAX),
+        "How often the broker looks for committed offsets whose retention is over.",
+    ),
+    fixed(
         "offsets.retention.minutes",
         ConfigType::Int,
         Some("10080"),
         Valid::Range(1, INT_MAX),
-        "How long a group's offsets outlive its last member. Takes effect where consumer groups are served.",
+        "How long a group's offsets outlive its last member.",
+    ),
+    fixed(
+        "offsets.topic.compression.codec",
+        ConfigType::Int,
+        Some("0"),
+        Valid::Range(0, 4),
+        "How batches in the topic of group offsets are compressed: 0 not at all, 1 gzip, 2 snappy, 3 \
+         lz4, 4 zstd.",
     ),
     fixed(
         "offsets.topic.num.partitions",
         ConfigType::Int,
         Some("50"),
         Valid::Range(1, INT_MAX),
-        "How many partitions the topic of group offsets gets. Takes effect where consumer groups are \
-         served.",
+        "How many partitions the topic of group offsets gets.",
     ),
     fixed(
         "offsets.topic.replication.factor",
         ConfigType::Short,
         Some("3"),
         Valid::Range(1, SHORT_MAX),
-        "How many replicas the topic of group offsets gets, as far as there are brokers. Takes effect where \
-         consumer groups are served.",
+        "How many replicas the topic of group offsets gets, as far as there are brokers.",
+    ),
+    fixed(
+        "offsets.topic.segment.bytes",
+        ConfigType::Int,
+        Some("104857600"),
+        Valid::Range(1_048_576, INT_MAX),
+        "The segment size of the topic of group offsets: small ones are compacted and loaded faster.",
     ),
     dynamic(
         "producer.id.expiration.ms",

@@ -162,6 +162,15 @@ pub(crate) fn check_broker_values(value: &dyn Fn(&str) -> Option<Value>) -> Resu
     let ordered = [
         ("log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"),
         ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
+        ("group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
+        ("group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms"),
+        ("group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
+        ("group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"),
+        ("group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms"),
+        ("group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"),
+        ("group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms"),
+        ("group.consumer.min.assignment.interval.ms", "group.consumer.assignment.interval.ms"),
+        ("group.consumer.assignment.interval.ms", "group.consumer.max.assignment.interval.ms"),
     ];
     for (low_key, high_key) in ordered {
         if let (Some(Value::Int(low)), Some(Value::Int(high))) = (value(low_key), value(high_key))
@@ -171,7 +180,14 @@ pub(crate) fn check_broker_values(value: &dyn Fn(&str) -> Option<Value>) -> Resu
             return Err(ConfigError::new(low_key, Some(&low.to_string()), problem));
         }
     }
-    Ok(())
+    let (low_key, high_key) = ("group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms");
+    match (value(low_key), value(high_key)) {
+        (Some(Value::Int(low)), Some(Value::Int(high))) if low >= high => {
+            let problem = format!("must be below {high_key}, which is {high}");
+            Err(ConfigError::new(low_key, Some(&low.to_string()), problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks an alteration of dynamic broker settings against everything else that is set.
@@ -284,6 +300,22 @@ mod tests {
         check(&[("advertised.listeners", "OTHER://h:1")], Err("OTHER is not in listeners"));
         check(&[("advertised.listeners", "PLAINTEXT://h:1")], Ok(()));
         check(&[("group.min.session.timeout.ms", "1800001")], Err("group.max.session.timeout.ms"));
+        check(
+            &[("group.consumer.session.timeout.ms", "44999")],
+            Err("group.consumer.min.session.timeout.ms"),
+        );
+        check(
+            &[("group.consumer.session.timeout.ms", "5000"), ("group.consumer.min.session.timeout.ms", "1")],
+            Err("must be below group.consumer.session.timeout.ms, which is 5000"),
+        );
+        check(&[("group.consumer.assignors", "range")], Ok(()));
+        check(&[("group.consumer.assignors", "range,sticky")], Err("must be a list of uniform, range"));
+        check(&[("group.consumer.assignors", "range, range")], Err("each assignor once"));
+        check(&[("group.consumer.assignors", "")], Err("must name an assignor"));
+        check(&[("group.consumer.migration.policy", "Upgrade")], Ok(()));
+        check(&[("group.consumer.migration.policy", "both")], Err("one of disabled"));
+        check(&[("group.consumer.assignment.interval.ms", "15001")], Err("max.assignment.interval.ms"));
+        check(&[("offsets.topic.compression.codec", "5")], Err("between 0 and 4"));
         check(&[("group.initial.rebalance.delay.ms", "0"), ("group.min.session.timeout.ms", "1000")], Ok(()));
         check(
             &[("log.cleaner.max.compaction.lag.ms", "5"), ("log.cleaner.min.compaction.lag.ms", "6")],

@@ -24,3 +24,5 @@ pub mod consumer;
 pub mod group;
 pub mod commit;
 pub mod coordinator;
+#[cfg(test)]
+mod checks;

@@ -1,4 +1,7 @@
-//! What a group coordinator is told by the broker's settings.
+//! What the broker's settings say about groups and the topic of their offsets.
+
+use crate::configs::broker::Reader;
+use crate::configs::layers::Layers;
 
 /// The settings of all groups. Times in milliseconds. The defaults are Kafka's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +42,32 @@ pub struct GroupSettings {
 const BATCH_OVERHEAD_BYTES: usize = 128;
 
 impl GroupSettings {
+    /// The settings that hold with these layers.
+    #[must_use]
+    pub fn resolve(layers: &Layers<'_>) -> GroupSettings {
+        let reader = Reader { layers };
+        let assignors = reader.text("group.consumer.assignors").unwrap_or_default();
+        let assignors = assignors.split(',').filter_map(|name| Assignor::named(name.trim()));
+        let policy = reader.text("group.consumer.migration.policy").unwrap_or_default();
+        GroupSettings {
+            session_timeout_ms_min: reader.int("group.min.session.timeout.ms"),
+            session_timeout_ms_max: reader.int("group.max.session.timeout.ms"),
+            initial_rebalance_delay_ms: reader.int("group.initial.rebalance.delay.ms"),
+            member_count_max: reader.int("group.max.size"),
+            offset_metadata_bytes_max: reader.int("offset.metadata.max.bytes"),
+            offsets_retention_ms: reader.long("offsets.retention.minutes") * 60_000,
+            offsets_retention_check_ms: reader.long("offsets.retention.check.interval.ms"),
+            batch_bytes_max: reader.int("message.max.bytes"),
+            consumer_session_timeout_ms: reader.int("group.consumer.session.timeout.ms"),
+            consumer_heartbeat_interval_ms: reader.int("group.consumer.heartbeat.interval.ms"),
+            consumer_member_count_max: reader.int("group.consumer.max.size"),
+            consumer_assignors: assignors.collect(),
+            consumer_migration: MigrationPolicy::named(&policy),
+            consumer_assignment_interval_ms: reader.int("group.consumer.assignment.interval.ms"),
+            consumer_regex_refresh_ms: reader.int("group.consumer.regex.refresh.interval.ms"),
+        }
+    }
+
     /// How many bytes the records of one batch may take together.
     #[must_use]
     pub fn batch_room(&self) -> usize {
@@ -56,6 +85,12 @@ pub enum Assignor {
 }
 
 impl Assignor {
+    /// The assignor of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Assignor> {
+        [Assignor::Uniform, Assignor::Range].into_iter().find(|assignor| assignor.name() == name)
+    }
+
     /// Kafka's name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -69,6 +104,35 @@ impl Assignor {
     #[must_use]
     pub fn named(name: &str) -> Option<Assignor> {
         [Assignor::Uniform, Assignor::Range].into_iter().find(|assignor| assignor.name() == name)
+    }
+}
+
+/// How the topic of group offsets is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OffsetsTopicSettings {
+    /// `offsets.topic.num.partitions`; at least 1.
+    pub partition_count: i32,
+    /// `offsets.topic.replication.factor`; at least 1.
+    pub replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub segment_bytes: i32,
+    /// `offsets.topic.compression.codec`, as the number in a batch's attributes.
+    pub compression: u8,
+}
+
+impl OffsetsTopicSettings {
+    /// The settings that hold with these layers.
+    #[must_use]
+    pub fn resolve(layers: &Layers<'_>) -> OffsetsTopicSettings {
+        let reader = Reader { layers };
+        OffsetsTopicSettings {
+            partition_count: reader.int("offsets.topic.num.partitions"),
+            replication_factor: i16::try_from(reader.int("offsets.topic.replication.factor"))
+                .expect("its range ends at that of i16"),
+            segment_bytes: reader.int("offsets.topic.segment.bytes"),
+            compression: u8::try_from(reader.int("offsets.topic.compression.codec"))
+                .expect("its range is 0 to 4"),
+        }
     }
 }
 
@@ -86,6 +150,17 @@ pub enum MigrationPolicy {
 }
 
 impl MigrationPolicy {
+    /// The policy of that name, in any case; what is none of them disables.
+    #[must_use]
+    pub fn named(name: &str) -> MigrationPolicy {
+        match name.to_ascii_lowercase().as_str() {
+            "bidirectional" => MigrationPolicy::Bidirectional,
+            "upgrade" => MigrationPolicy::Upgrade,
+            "downgrade" => MigrationPolicy::Downgrade,
+            _ => MigrationPolicy::Disabled,
+        }
+    }
+
     /// Whether a classic group may become a consumer group.
     #[must_use]
     pub fn upgrades(self) -> bool {

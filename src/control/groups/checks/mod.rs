@@ -1,0 +1,3 @@
+//! Checks of the group coordinator through its public interface, one file per area.
+
+mod settings;
