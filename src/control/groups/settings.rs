@@ -99,12 +99,6 @@ impl Assignor {
             Assignor::Range => "range",
         }
     }
-
-    /// The one of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Assignor> {
-        [Assignor::Uniform, Assignor::Range].into_iter().find(|assignor| assignor.name() == name)
-    }
 }
 
 /// How the topic of group offsets is made.
