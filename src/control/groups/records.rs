@@ -131,7 +131,9 @@ pub fn offset(key: OffsetKey<'_>, value: OffsetValue<'_>) -> CoordinatorRecord {
     if version == 1 {
         writer.i64(value.expires);
     }
-    if version >= FLEXIBLE {
+    if version >= FLEXIBLE && value.topic_id == TopicId::ZERO {
+        writer.no_tags();
+    } else if version >= FLEXIBLE {
         writer.uvarint(1);
         writer.uvarint(0);
         writer.uvarint(16);

@@ -1,5 +1,10 @@
 //! Checks of the group coordinator through its public interface, one file per area.
 
 mod rig;
+mod admin;
 mod membership;
+mod offsets;
+mod records;
 mod settings;
+mod statics;
+mod storing;
