@@ -8,6 +8,7 @@ use corelane_base::time::WallMs;
 use crate::groups::answer::{CommittedTopic, DeletedOffsets, FetchedOffset, FetchedTopic};
 use crate::groups::classic::group::ClassicState;
 use crate::groups::command::{CommitOffsets, CommitPartition, CommitTopic, DeleteOffsets, FetchTopic};
+use crate::groups::consumer::inquiry::Committer;
 use crate::groups::error::GroupError;
 use crate::groups::group::{Group, Slot};
 use crate::groups::offsets::{CommittedOffset, TopicUses};
@@ -59,6 +60,14 @@ impl ResolvedCommit {
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.refused.iter().flatten().all(Option::is_some)
+    }
+
+    /// What has not been refused yet.
+    pub fn welcome(&self) -> impl Iterator<Item = (TopicId, PartitionIndex)> {
+        self.command.topics.iter().zip(&self.refused).flat_map(|(topic, refused)| {
+            let partitions = topic.partitions.iter().zip(refused).filter(|(_, refused)| refused.is_none());
+            partitions.map(|(partition, _)| (topic.id, partition.index))
+        })
     }
 
     /// Refuses what has not been refused yet.
@@ -124,7 +133,8 @@ fn is_too_long(metadata: &str, max: usize, has_expiry: bool) -> bool {
 
 impl Slot {
     /// Whether a commit is welcome; a classic member is heard of by it.
-    pub fn check_commit(&mut self, command: &CommitOffsets, turn: &mut Turn<'_>) -> Result<(), GroupError> {
+    pub fn check_commit(&mut self, resolved: &ResolvedCommit, turn: &mut Turn<'_>) -> Result<(), GroupError> {
+        let command = &resolved.command;
         let CommitOffsets { member_id, instance_id, generation_or_epoch, .. } = command;
         match &mut self.group {
             Group::Classic(group) => {
@@ -133,6 +143,16 @@ impl Slot {
                     group.heard_of(member_id, turn);
                 }
                 Ok(())
+            }
+            Group::Consumer(group) => {
+                let committer = Committer {
+                    member_id,
+                    instance_id: instance_id.as_deref(),
+                    epoch: *generation_or_epoch,
+                    transactional: false,
+                    knows_member_epochs: command.knows_member_epochs,
+                };
+                group.check_commit(&committer, resolved.welcome())
             }
         }
     }

@@ -17,10 +17,13 @@ use crate::groups::bytes::RecordReader;
 use crate::groups::classic::group::{ClassicGroup, ClassicState, refused_sync};
 use crate::groups::classic::join;
 use crate::groups::command::{
-    CommitOffsets, DeleteOffsets, FetchOffsets, GroupAsk, GroupCommand, Heartbeat, JoinGroup, LeaveGroup,
-    ListGroups, SyncGroup,
+    CommitOffsets, ConsumerHeartbeat, DeleteOffsets, FetchOffsets, GroupAsk, GroupCommand, Heartbeat,
+    JoinGroup, LeaveGroup, ListGroups, SyncGroup,
 };
 use crate::groups::commit;
+use crate::groups::consumer::group::ConsumerGroup;
+use crate::groups::consumer::heartbeat;
+use crate::groups::consumer::record::{ConsumerRecord, is_consumer_type};
 use crate::groups::effect::{CoordinatorRecord, GroupEffect, GroupReplayError, WriteId};
 use crate::groups::error::{GroupError, GroupRefusal};
 use crate::groups::group::{Group, Groups, Slot};
@@ -28,7 +31,7 @@ use crate::groups::offsets::{CommittedOffset, TopicUses};
 use crate::groups::outbox::Outbox;
 use crate::groups::records::{self, KEY_GROUP, KEY_OFFSETS};
 use crate::groups::settings::GroupSettings;
-use crate::groups::timers::{Timer, TimerKind, Timers};
+use crate::groups::timers::{Timer, Timers};
 use crate::groups::turn::Turn;
 use crate::image::ClusterImage;
 
@@ -98,12 +101,34 @@ impl GroupCoordinator {
     /// does not know are skipped, as they are a newer broker's. Errors: [`GroupReplayError`], for bytes that are not
     /// the record their key says; the state is as before, and the host may go on behind it.
     pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), GroupReplayError> {
+        let whole = key;
         let mut key = RecordReader::new(key);
         match key.i16()? {
             kind if KEY_OFFSETS.contains(&kind) => self.replay_offset(&mut key, value),
             KEY_GROUP => self.replay_group(&mut key, value),
+            kind if is_consumer_type(kind) => self.replay_consumer(whole, value),
             _ => Ok(()),
         }
+    }
+
+    fn replay_consumer(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), GroupReplayError> {
+        let (id, record) = ConsumerRecord::decode(key, value)?;
+        let is_consumer = |slot: &Slot| matches!(slot.group, Group::Consumer(_));
+        if value.is_none() && !self.groups.get(&id).is_some_and(is_consumer) {
+            return Ok(());
+        }
+        if record == ConsumerRecord::Group(None) {
+            self.replay_end_of(&id);
+            return Ok(());
+        }
+        let slot = simple_group(&mut self.groups, &id, Now::default());
+        if !is_consumer(slot) {
+            slot.group = Group::Consumer(ConsumerGroup::new(id));
+        }
+        if let Group::Consumer(group) = &mut slot.group {
+            group.state.apply(&record);
+        }
+        Ok(())
     }
 
     fn replay_offset(
@@ -161,6 +186,7 @@ impl GroupCoordinator {
         for id in ids {
             self.step(&id, cx, |slot, _, turn| match &mut slot.group {
                 Group::Classic(group) => group.loaded(turn),
+                Group::Consumer(group) => group.loaded(turn),
             });
         }
         self.on_topics_changed(cx);
@@ -182,14 +208,8 @@ impl GroupCoordinator {
             GroupCommand::List(command) => self.list(ask, &command),
             GroupCommand::Delete { group } => self.delete(ask, &group, cx),
             GroupCommand::OffsetDelete(command) => self.offset_delete(ask, command, cx),
-            GroupCommand::ConsumerHeartbeat(_) => {
-                let answer = Err(GroupRefusal::from(GroupError::UnsupportedVersion));
-                self.answer(ask, GroupAnswer::ConsumerHeartbeat(answer), None);
-            }
-            GroupCommand::ConsumerDescribe { .. } => {
-                let answer = Err(GroupRefusal::from(GroupError::UnsupportedVersion));
-                self.answer(ask, GroupAnswer::ConsumerDescribe(answer), None);
-            }
+            GroupCommand::ConsumerHeartbeat(command) => self.consumer_heartbeat(ask, &command, cx),
+            GroupCommand::ConsumerDescribe { group } => self.consumer_describe(ask, &group, cx),
         }
     }
 
@@ -209,7 +229,7 @@ impl GroupCoordinator {
             return;
         }
         while let Some(Timer { group, kind }) = self.timers.take_due(cx.now.mono) {
-            self.step(&group, cx, |slot, _, turn| on_timer(slot, &kind, turn));
+            self.step(&group, cx, |slot, _, turn| slot.on_timer(kind, turn));
         }
         if self.expiry.is_some_and(|expiry| expiry <= cx.now.mono) {
             self.expire(cx);
@@ -228,6 +248,11 @@ impl GroupCoordinator {
     /// Topics were created, deleted or got more partitions: `cx.image` is the state after it. The offsets of deleted
     /// topics go.
     pub fn on_topics_changed(&mut self, cx: &mut GroupCx<'_>) {
+        for slot in self.groups.values_mut() {
+            if let Group::Consumer(group) = &mut slot.group {
+                group.on_topics_changed();
+            }
+        }
         let deleted = self.uses.look_for_deleted(cx.image);
         if deleted.is_empty() || self.over.is_some() {
             return;
@@ -276,6 +301,7 @@ impl GroupCoordinator {
                     group.check_timers(&self.timers);
                 }
                 Group::Classic(_) => {}
+                Group::Consumer(group) => group.state.check_invariants(),
             }
         }
     }
@@ -289,6 +315,8 @@ impl GroupCoordinator {
         for slot in self.groups.values_mut() {
             match &mut slot.group {
                 Group::Classic(group) => group.refuse_all(|ask| refused.push(ask)),
+                // Nothing waits for other members.
+                Group::Consumer(_) => {}
             }
         }
         refused.into_iter().for_each(|ask| self.refuse(ask, error));
@@ -349,13 +377,13 @@ impl GroupCoordinator {
         }
         let id: Arc<str> = command.group.as_str().into();
         simple_group(&mut self.groups, &id, cx.now);
-        self.step(&id, cx, |slot, _, turn| match &mut slot.group {
-            Group::Classic(group) => {
-                group.join(ask, command, turn);
-                if is_new && turn.records.is_empty() {
-                    let record = group.founding_record();
-                    turn.store(record);
-                }
+        self.step(&id, cx, |slot, _, turn| {
+            slot.join(ask, command, turn);
+            if let Group::Classic(group) = &slot.group
+                && is_new
+                && turn.records.is_empty()
+            {
+                turn.store(group.founding_record());
             }
         });
     }
@@ -370,17 +398,13 @@ impl GroupCoordinator {
             return self.answer(ask, GroupAnswer::Sync(refused_sync(error)), None);
         }
         let id = command.group.clone();
-        self.step(&id, cx, |slot, _, turn| match &mut slot.group {
-            Group::Classic(group) => group.sync(ask, command, turn),
-        });
+        self.step(&id, cx, |slot, _, turn| slot.sync(ask, command, turn));
     }
 
     /// Answers at once, whatever is being stored.
     fn heartbeat(&mut self, ask: GroupAsk, command: &Heartbeat, cx: &mut GroupCx<'_>) {
         let result = check_id(&command.group).and_then(|()| {
-            let heard = self.step(&command.group, cx, |slot, _, turn| match &mut slot.group {
-                Group::Classic(group) => group.heartbeat(command, turn),
-            });
+            let heard = self.step(&command.group, cx, |slot, _, turn| slot.heartbeat(command, turn));
             heard.unwrap_or(Err(GroupError::UnknownMemberId))
         });
         self.answer(ask, GroupAnswer::Heartbeat(result), None);
@@ -402,9 +426,7 @@ impl GroupCoordinator {
             return self.answer(ask, answer, None);
         }
         self.step(&group, cx, |slot, _, turn| {
-            let left = match &mut slot.group {
-                Group::Classic(group) => group.leave(members, turn),
-            };
+            let left = slot.leave(members, turn);
             turn.answer(ask, GroupAnswer::Leave(Ok(left)));
         });
     }
@@ -421,7 +443,7 @@ impl GroupCoordinator {
         let id: Arc<str> = command.group.as_str().into();
         simple_group(&mut self.groups, &id, cx.now);
         self.step(&id, cx, |slot, uses, turn| {
-            match slot.check_commit(&resolved.command, turn) {
+            match slot.check_commit(&resolved, turn) {
                 Ok(()) => resolved.apply(slot, uses, turn),
                 Err(error) => resolved.refuse(error),
             }
@@ -452,6 +474,11 @@ impl GroupCoordinator {
 
     fn fetch(&mut self, ask: GroupAsk, command: FetchOffsets, cx: &mut GroupCx<'_>) {
         let slot = self.groups.get(command.group.as_str());
+        if let Some(Slot { group: Group::Consumer(group), last_write, .. }) = slot
+            && let Err(error) = group.check_fetch(command.member_id.as_deref(), command.member_epoch)
+        {
+            return self.answer(ask, GroupAnswer::Fetch(Err(error)), *last_write);
+        }
         let fetched = match command.topics {
             Some(topics) => commit::fetch(topics, slot, cx.image),
             None => slot.map(|slot| slot.fetch_all(command.by_topic_id, cx.image)).unwrap_or_default(),
@@ -465,9 +492,48 @@ impl GroupCoordinator {
         let rests_on = slot.and_then(|slot| slot.last_write);
         let described = match slot.map(|slot| &slot.group) {
             Some(Group::Classic(group)) => described(group),
+            Some(Group::Consumer(_)) => not_described(id, "is not a classic group"),
             None => not_described(id, "not found"),
         };
         self.answer(ask, GroupAnswer::Describe(Box::new(described)), rests_on);
+    }
+
+    fn consumer_heartbeat(&mut self, ask: GroupAsk, command: &ConsumerHeartbeat, cx: &mut GroupCx<'_>) {
+        let is_new = !self.groups.contains_key(command.group.as_str());
+        let checked = heartbeat::check_request(command, &self.settings).and_then(|()| match is_new {
+            true if command.member_epoch != 0 => {
+                let message = format!("group {} not found", command.group);
+                Err(GroupRefusal::new(GroupError::GroupIdNotFound, message))
+            }
+            true if !self.has_room() => Err(GroupError::CoordinatorNotAvailable.into()),
+            _ => Ok(()),
+        });
+        if let Err(refusal) = checked {
+            return self.answer(ask, GroupAnswer::ConsumerHeartbeat(Err(refusal)), None);
+        }
+        let id: Arc<str> = command.group.as_str().into();
+        simple_group(&mut self.groups, &id, cx.now);
+        let refused = self.step(&id, cx, |slot, _, turn| {
+            let answer = slot.consumer_heartbeat(command, turn);
+            let refused = answer.is_err();
+            turn.answer(ask, GroupAnswer::ConsumerHeartbeat(answer));
+            refused
+        });
+        if is_new && refused == Some(true) {
+            self.groups.remove(&id);
+        }
+    }
+
+    fn consumer_describe(&mut self, ask: GroupAsk, id: &str, cx: &GroupCx<'_>) {
+        let slot = self.groups.get(id);
+        let rests_on = slot.and_then(|slot| slot.last_write);
+        let described = match slot.map(|slot| &slot.group) {
+            Some(Group::Consumer(group)) => Ok(Box::new(group.describe(cx.image, &self.settings))),
+            Some(Group::Classic(_)) => Err(format!("group {id} is not a consumer group")),
+            None => Err(format!("group {id} not found")),
+        };
+        let described = described.map_err(|message| GroupRefusal::new(GroupError::GroupIdNotFound, message));
+        self.answer(ask, GroupAnswer::ConsumerDescribe(described), rests_on);
     }
 
     fn list(&mut self, ask: GroupAsk, command: &ListGroups) {
@@ -558,16 +624,6 @@ fn simple_group<'a>(groups: &'a mut Groups, id: &str, now: Now) -> &'a mut Slot 
         groups.insert(id.clone(), Slot::new(Group::Classic(group)));
     }
     groups.get_mut(id).expect("it is there or was just made")
-}
-
-fn on_timer(slot: &mut Slot, kind: &TimerKind, turn: &mut Turn<'_>) {
-    match (&mut slot.group, kind) {
-        (Group::Classic(group), TimerKind::Join) => group.on_join_timer(turn),
-        (Group::Classic(group), TimerKind::Sync) => group.on_sync_timer(turn),
-        (Group::Classic(group), TimerKind::Session(member)) => group.on_session_timer(member, turn),
-        // A timer of the kind of group that this one was.
-        (Group::Classic(_), _) => {}
-    }
 }
 
 fn described(group: &ClassicGroup) -> DescribedGroup {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::groups::answer::ListedGroup;
 use crate::groups::classic::group::{ClassicGroup, ClassicState};
+use crate::groups::classic::subscription::CONSUMER;
+use crate::groups::consumer::group::ConsumerGroup;
 use crate::groups::effect::WriteId;
 use crate::groups::error::GroupError;
 use crate::groups::offsets::{GroupOffsets, Retention};
@@ -16,6 +18,8 @@ use crate::groups::turn::Turn;
 pub enum Group {
     /// Of the classic protocol, or nothing but offsets.
     Classic(ClassicGroup),
+    /// Of the new protocol; members of the classic one can be among them.
+    Consumer(ConsumerGroup),
 }
 
 /// A group with all that belongs to it.
@@ -46,6 +50,7 @@ impl Group {
     pub fn id(&self) -> &Arc<str> {
         match self {
             Group::Classic(group) => &group.id,
+            Group::Consumer(group) => &group.id,
         }
     }
 
@@ -54,6 +59,7 @@ impl Group {
     pub fn is_empty(&self) -> bool {
         match self {
             Group::Classic(group) => group.is_empty(),
+            Group::Consumer(group) => group.is_empty(),
         }
     }
 
@@ -62,6 +68,7 @@ impl Group {
     pub fn may_go(&self) -> bool {
         match self {
             Group::Classic(group) => group.is_empty() && group.pending_joins.is_empty(),
+            Group::Consumer(group) => group.is_empty(),
         }
     }
 
@@ -70,6 +77,7 @@ impl Group {
     pub fn state(&self) -> &'static str {
         match self {
             Group::Classic(group) => group.state.name(),
+            Group::Consumer(group) => group.state.name(),
         }
     }
 
@@ -78,6 +86,7 @@ impl Group {
     pub fn listed(&self) -> ListedGroup {
         let (protocol_type, group_type) = match self {
             Group::Classic(group) => (group.protocol_type.as_deref().unwrap_or_default(), "classic"),
+            Group::Consumer(_) => (CONSUMER, "consumer"),
         };
         ListedGroup {
             group: self.id().to_string(),
@@ -92,6 +101,7 @@ impl Group {
     pub fn is_subscribed_to(&self, topic: &str) -> bool {
         match self {
             Group::Classic(group) => group.is_subscribed_to(topic),
+            Group::Consumer(group) => group.is_subscribed_to(topic),
         }
     }
 
@@ -111,6 +121,7 @@ impl Group {
                 Retention::SinceCommit
             }
             Group::Classic(_) => Retention::Holds,
+            Group::Consumer(_) => Retention::SinceCommit,
         }
     }
 
@@ -120,7 +131,7 @@ impl Group {
             Group::Classic(group) if !group.is_empty() && !group.is_of_consumers() => {
                 Err(GroupError::NonEmptyGroup)
             }
-            Group::Classic(_) => Ok(()),
+            Group::Classic(_) | Group::Consumer(_) => Ok(()),
         }
     }
 
@@ -131,6 +142,7 @@ impl Group {
                 group.cancel_timers(turn);
                 turn.store(records::group_tombstone(&group.id));
             }
+            Group::Consumer(group) => group.bury(turn),
         }
     }
 }

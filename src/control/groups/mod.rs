@@ -23,6 +23,7 @@ pub mod classic;
 pub mod consumer;
 pub mod group;
 pub mod commit;
+pub mod dual;
 pub mod coordinator;
 #[cfg(test)]
 mod checks;

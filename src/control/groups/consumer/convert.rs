@@ -154,10 +154,7 @@ impl ConsumerGroup {
             });
         }
         let generation = self.state.group.epoch;
-        self.cancel_all_timers(turn);
-        for tombstone in self.state.tombstones() {
-            self.store(tombstone, turn);
-        }
+        self.bury(turn);
         MovedGroup { id: Arc::clone(&self.id), generation, protocol: None, members, rebalance }
     }
 }

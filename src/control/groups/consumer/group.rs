@@ -168,6 +168,14 @@ impl ConsumerGroup {
         ids.iter().for_each(|id| self.cancel_timers(id, turn));
     }
 
+    /// Stores the group's tombstones and stops its timers: it goes away.
+    pub fn bury(&mut self, turn: &mut Turn<'_>) {
+        self.cancel_all_timers(turn);
+        for tombstone in self.state.tombstones() {
+            self.store(tombstone, turn);
+        }
+    }
+
     /// Whether the patterns are due for another look at the topics.
     fn regexes_due(&self, turn: &Turn<'_>) -> bool {
         let refresh_ms = u64::try_from(turn.settings.consumer_regex_refresh_ms).unwrap_or(0);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::groups::answer::ConsumerHeartbeatAnswer;
+use crate::groups::classic::join::TEXT_BYTES_MAX;
 use crate::groups::command::{ConsumerHeartbeat, TopicPartitions};
 use crate::groups::consumer::assignment::Owned;
 use crate::groups::consumer::group::{ConsumerGroup, MEMBER_COUNT_MAX};
@@ -81,6 +82,12 @@ pub fn check_request(request: &ConsumerHeartbeat, settings: &GroupSettings) -> R
     if request.rack_id.as_deref().is_some_and(blank) {
         return refuse("the rack id is empty");
     }
+    if !is_storable(request, settings) {
+        return Err(GroupRefusal::new(
+            GroupError::UnknownServerError,
+            "the request is too large to be stored",
+        ));
+    }
     if epoch == 0 {
         if request.rebalance_timeout_ms == -1 {
             return refuse("the first request has no rebalance timeout");
@@ -108,6 +115,16 @@ pub fn check_request(request: &ConsumerHeartbeat, settings: &GroupSettings) -> R
         }
         _ => Ok(()),
     }
+}
+
+/// Whether what the request says fits into records.
+fn is_storable(request: &ConsumerHeartbeat, settings: &GroupSettings) -> bool {
+    let ids = [&request.group, &request.member_id, &request.client.id, &request.client.host];
+    let optional = [&request.instance_id, &request.rack_id, &request.subscribed_topic_regex];
+    let mut texts = ids.into_iter().chain(optional.into_iter().flatten());
+    let topics = request.subscribed_topic_names.iter().flatten();
+    let topic_bytes: usize = topics.map(|name| name.len() + 5).sum();
+    texts.all(|text| text.len() <= TEXT_BYTES_MAX) && topic_bytes <= settings.batch_room() / 2
 }
 
 /// Checks a pattern. Errors: `INVALID_REGULAR_EXPRESSION`.
