@@ -27,8 +27,9 @@ use crate::waiting::{Place, Step, Wait, Want};
 
 /// Bytes read to find a batch by headers.
 const LOCATE_BYTES: u32 = 16 << 10;
-/// How far ahead of a sequential reader the disk may read.
-const READ_AHEAD_BYTES: u32 = 1 << 20;
+/// How far ahead of a sequential reader the disk may read, in reads of its size, and at most.
+const READ_AHEAD_READS: u32 = 4;
+const READ_AHEAD_BYTES_MAX: u32 = 8 << 20;
 /// Segments but the active one whose file is open or whose index is in memory.
 const SEALED_OPEN_MAX: usize = 8;
 /// After how long nobody is taken to read a sealed segment any more.
@@ -328,7 +329,8 @@ impl Log {
         wait.step = Step::Fetch { segment, position, to, next_offset };
         let len = to - position;
         let sequential = self.reading.place(offset).is_some();
-        let read_ahead = if sequential { READ_AHEAD_BYTES.min(limit - to) } else { 0 };
+        let ahead_max = len.saturating_mul(READ_AHEAD_READS).min(READ_AHEAD_BYTES_MAX);
+        let read_ahead = if sequential { ahead_max.min(limit - to) } else { 0 };
         let offset = u64::from(position);
         let op = if trim {
             DiskOp::Read { file, offset, len }

@@ -1,8 +1,8 @@
 //! One `io-uring` ring per shard that carries its sockets and segment files.
 //!
 //! What it is: the only place that names io_uring and the only place with `unsafe`. [`Ring`] takes network and disk
-//! effects and gives events; it knows nothing of requests, logs or glommio. What it is not: a runtime. It never blocks
-//! and never sleeps; [`Ring::prepare_sleep`] says when its owner may.
+//! effects and gives events; it knows nothing of requests, logs or glommio. What it is not: a runtime. It blocks in
+//! [`Ring::sleep`] and nowhere else.
 //!
 //! The memory rule, owned by this folder: what the kernel reads or writes (buffers, iovecs, message headers, timespecs)
 //! lives in a connection, a disk job or the ring itself, and those are given up only after the completion that ends
@@ -82,8 +82,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Sets the ring up on this thread; completions that come while [`Ring::prepare_sleep`] allows sleep signal
-    /// `doorbell`. Errors: what the kernel said, see the start-up probes for its meaning.
+    /// Sets the ring up on this thread; `doorbell`, an eventfd, ends [`Ring::sleep`] when it is written to. Errors: what
+    /// the kernel said, see the start-up probes for its meaning.
     pub fn new(doorbell: Arc<OwnedFd>) -> io::Result<Ring> {
         let uring = Uring::new(doorbell)?;
         Ok(Ring {
@@ -134,26 +134,27 @@ impl Ring {
         Ok(any)
     }
 
-    /// Whether something is there to do without entering the kernel for it: a cheap look for the idle spin.
+    /// Whether the next turn has something to do. What was asked for since the last one does not count, nor what the
+    /// kernel has yet to finish: [`Ring::sleep`] begins the one and finishes the other.
     pub fn has_work(&mut self) -> bool {
-        self.uring.has_work() || self.sockets.has_work() || self.disk.has_ready()
+        self.uring.has_completion() || self.sockets.has_work() || self.disk.has_ready()
     }
 
-    /// Makes the next completion, and the moment `deadline`, signal the doorbell. Returns false if something has come
-    /// in the meantime: then do not sleep. Call [`Ring::awake`] afterwards in either case.
-    pub fn prepare_sleep(&mut self, now: Mono, deadline: Option<Mono>) -> io::Result<bool> {
+    /// Whether the kernel asks to be entered: for those who wait without sleeping.
+    pub fn wants_enter(&mut self) -> bool {
+        self.uring.wants_enter()
+    }
+
+    /// Begins what was asked for since the last turn. Errors: as [`Ring::turn`].
+    pub fn submit(&mut self) -> io::Result<()> {
+        self.uring.enter()
+    }
+
+    /// Begins what was asked for and blocks the thread until something has come, the doorbell was rung or `deadline` is
+    /// reached. Look for work of other sources before, after having asked them to ring. Errors: as [`Ring::turn`].
+    pub fn sleep(&mut self, now: Mono, deadline: Option<Mono>) -> io::Result<()> {
         let deadline = [deadline, self.sockets.next_deadline()].into_iter().flatten().min();
-        if let Some(deadline) = deadline {
-            self.uring.arm_timer(now, deadline);
-        }
-        self.uring.enter()?;
-        self.uring.enable_doorbell();
-        Ok(!self.has_work())
-    }
-
-    /// Ends the state that `prepare_sleep` began: completions no longer signal the doorbell.
-    pub fn awake(&mut self) {
-        self.uring.disable_doorbell();
+        self.uring.sleep(deadline.map(|at| at.since(now)))
     }
 
     /// When the ring itself wants a turn, at the latest.
@@ -190,7 +191,7 @@ impl Ring {
             Kind::Send => self.sockets.on_send(uring, counters, c, sink),
             Kind::Writable => self.sockets.on_writable(uring, counters, c, sink),
             Kind::Disk => self.disk.on_completion(uring, counters, c, sink),
-            Kind::Timer => uring.on_timer(),
+            Kind::Doorbell => uring.on_doorbell(c),
             Kind::Ignored => return false,
         }
         true

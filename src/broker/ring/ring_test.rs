@@ -17,6 +17,7 @@ use crate::ring::sockets::LINGER_MS;
 /// A ring with a listener, and what its events said.
 struct Rig {
     ring: Ring,
+    doorbell: Arc<OwnedFd>,
     address: SocketAddr,
     now: Mono,
     /// Bytes received of each connection that is open.
@@ -28,11 +29,12 @@ struct Rig {
 impl Rig {
     fn new() -> Rig {
         let doorbell = eventfd(0, EventfdFlags::CLOEXEC).expect("a descriptor");
-        let mut ring = Ring::new(Arc::new(doorbell)).expect("a kernel with io_uring");
+        let doorbell = Arc::new(doorbell);
+        let mut ring = Ring::new(Arc::clone(&doorbell)).expect("a kernel with io_uring");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         ring.listen(listener.into());
-        Rig { ring, address, now: Mono(1), received: BTreeMap::new(), sent: 0, closed: 0 }
+        Rig { ring, doorbell, address, now: Mono(1), received: BTreeMap::new(), sent: 0, closed: 0 }
     }
 
     /// Turns until `reached`.
@@ -166,18 +168,27 @@ fn a_slot_is_reused_under_a_new_generation() {
 }
 
 #[test]
-fn a_sleep_is_refused_while_there_is_work() {
+fn a_sleep_ends_with_the_doorbell_a_completion_or_the_deadline() {
     let mut rig = Rig::new();
     let (mut stream, conn) = rig.connect();
     while rig.ring.turn(rig.now, &mut |_| {}).expect("a sound ring") {}
-    assert!(rig.ring.prepare_sleep(rig.now, None).expect("a sound ring"), "there is nothing to do");
-    rig.ring.awake();
-    stream.write_all(b"work").expect("a socket's buffer");
-    let end = Instant::now() + Duration::from_secs(60);
-    while rig.ring.prepare_sleep(rig.now, None).expect("a sound ring") {
-        assert!(Instant::now() < end, "work goes unnoticed");
-        rig.ring.awake();
+    rig.ring.sleep(rig.now, Some(rig.now.plus_ms(1))).expect("a sound ring");
+    assert!(!rig.ring.has_work(), "only the deadline has come");
+
+    let doorbell = Arc::clone(&rig.doorbell);
+    let ringer = std::thread::spawn(move || rustix::io::write(&*doorbell, &1_u64.to_ne_bytes()));
+    rig.ring.sleep(rig.now, None).expect("a sound ring");
+    ringer.join().expect("the ringer rings").expect("a count that is not full");
+    // Its count was never read: each further write is news all the same.
+    for _ in 0..3 {
+        while rig.ring.turn(rig.now, &mut |_| {}).expect("a sound ring") {}
+        assert!(!rig.ring.has_work(), "the last ring is taken in");
+        rustix::io::write(&*rig.doorbell, &1_u64.to_ne_bytes()).expect("a count that is not full");
+        rig.ring.sleep(rig.now, None).expect("a sound ring");
     }
-    rig.ring.awake();
+
+    while rig.ring.turn(rig.now, &mut |_| {}).expect("a sound ring") {}
+    stream.write_all(b"work").expect("a socket's buffer");
+    rig.ring.sleep(rig.now, None).expect("a sound ring");
     rig.turn_until(|rig| rig.received[&conn] == b"work");
 }

@@ -1,17 +1,18 @@
-//! The ring itself: set-up, submission, completions, the doorbell gate and the sleep timer.
+//! The ring itself: set-up, submission, completions and sleep.
+//!
+//! The shard sleeps in the ring: one `enter` hands over what is queued and waits for the next completion. Other threads
+//! reach it through the doorbell, an eventfd that a multishot poll watches.
 //!
 //! The traps of a ring with `DEFER_TASKRUN`, each met and measured:
-//! - Its descriptor never wakes a poller, so an eventfd is registered. Completions found at submission signal it too:
-//!   it is disabled while the shard runs, enabled before sleep, and everything is looked at once more after that.
+//! - Its descriptor never wakes a poller: whoever waits elsewhere does not hear of completions.
 //! - Finished work is only turned into completions by an `enter` with GETEVENTS, which the flag TASKRUN asks for. The
 //!   flag may come back at once: it allows one more enter, never a loop on it.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 
-use corelane_base::time::Mono;
 use io_uring::{EnterFlags, IoUring, opcode, squeue, types};
 
 /// Submissions that fit between two enters; a further one enters by itself.
@@ -23,18 +24,18 @@ const COMPLETIONS: u32 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
-    /// Answers of cancellations and timer updates: their outcome shows elsewhere.
+    /// Answers of cancellations: their outcome shows elsewhere.
     Ignored = 0,
     Accept = 1,
     Recv = 2,
     Send = 3,
     Writable = 4,
     Disk = 5,
-    Timer = 6,
+    Doorbell = 6,
 }
 
 const KINDS: [Kind; 7] =
-    [Kind::Ignored, Kind::Accept, Kind::Recv, Kind::Send, Kind::Writable, Kind::Disk, Kind::Timer];
+    [Kind::Ignored, Kind::Accept, Kind::Recv, Kind::Send, Kind::Writable, Kind::Disk, Kind::Doorbell];
 
 /// The user data of an operation of `kind` that belongs to `slot`.
 pub(super) const fn user_data(kind: Kind, slot: u32) -> u64 {
@@ -74,16 +75,12 @@ impl Completion {
 /// A ring and its doorbell.
 pub(super) struct Uring {
     ring: IoUring,
-    /// Registered with the ring; kept open as long as it is.
-    _doorbell: Arc<OwnedFd>,
-    /// The moment the kernel's timer will fire, if one is set.
-    timer_at: Option<Mono>,
-    /// What the next enter tells the kernel of the timer. Unchanged from `arm_timer` to that enter.
-    timer_wait: Box<types::Timespec>,
+    doorbell: Arc<OwnedFd>,
     enters: u64,
 }
 
 impl Uring {
+    /// A ring that `doorbell`, an eventfd, wakes from [`Uring::sleep`] whenever it is written to.
     pub fn new(doorbell: Arc<OwnedFd>) -> io::Result<Uring> {
         let ring = IoUring::builder()
             .setup_single_issuer()
@@ -93,16 +90,23 @@ impl Uring {
             .setup_submit_all()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
-        ring.submitter().register_eventfd(doorbell.as_raw_fd())?;
-        let mut ring = Uring {
-            ring,
-            _doorbell: doorbell,
-            timer_at: None,
-            timer_wait: Box::new(types::Timespec::new()),
-            enters: 0,
-        };
-        ring.disable_doorbell();
+        let mut ring = Uring { ring, doorbell, enters: 0 };
+        ring.watch_doorbell();
         Ok(ring)
+    }
+
+    fn watch_doorbell(&mut self) {
+        let fd = types::Fd(self.doorbell.as_raw_fd());
+        let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
+        // SAFETY: the entry points to no memory.
+        unsafe { self.push(&poll.user_data(user_data(Kind::Doorbell, 0))) };
+    }
+
+    /// The doorbell was rung. Its count is left alone: each further write is a completion of its own.
+    pub fn on_doorbell(&mut self, c: Completion) {
+        if !c.more() {
+            self.watch_doorbell();
+        }
     }
 
     /// For registrations.
@@ -143,12 +147,18 @@ impl Uring {
         let flags = EnterFlags::GETEVENTS.bits();
         // SAFETY: no argument is passed, and the submitted entries keep the promise given to `push`.
         let entered = unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, flags, None) };
-        match entered {
-            Ok(_) => Ok(()),
-            // Each of these passes: interrupted, completion queue full (drained next), memory short.
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Ok(()),
-            Err(e) => Err(e),
+        pass(entered)
+    }
+
+    /// Submits what is queued and waits until a completion is there, for `timeout` at most.
+    pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.enters += 1;
+        let wait = timeout.map(types::Timespec::from);
+        let mut args = types::SubmitArgs::new();
+        if let Some(wait) = &wait {
+            args = args.timespec(wait);
         }
+        pass(self.ring.submitter().submit_with_args(1, &args))
     }
 
     /// Moves at most `count_max` completions into `batch`.
@@ -160,46 +170,24 @@ impl Uring {
         }));
     }
 
-    /// Whether a completion waits, or work that an enter would turn into one.
-    pub fn has_work(&mut self) -> bool {
-        if !self.ring.completion().is_empty() {
-            return true;
-        }
-        let queue = self.ring.submission();
-        queue.taskrun() || queue.cq_overflow() || !queue.is_empty()
+    /// Whether a completion waits.
+    pub fn has_completion(&mut self) -> bool {
+        !self.ring.completion().is_empty() || self.ring.submission().cq_overflow()
     }
 
-    /// Completions signal the doorbell from here on; look for work once more after this.
-    pub fn enable_doorbell(&mut self) {
-        self.ring.completion().enable_eventfd();
-        // Pairs with the kernel, which publishes work first and looks at this flag second.
-        fence(Ordering::SeqCst);
+    /// Whether there is work that an enter would turn into completions, perhaps.
+    pub fn wants_enter(&mut self) -> bool {
+        self.ring.submission().taskrun()
     }
+}
 
-    pub fn disable_doorbell(&mut self) {
-        self.ring.completion().disable_eventfd();
-    }
-
-    /// Makes the kernel complete a timer at `deadline` or earlier, with the next enter. Call it once between enters.
-    pub fn arm_timer(&mut self, now: Mono, deadline: Mono) {
-        if self.timer_at.is_some_and(|at| at <= deadline) {
-            return;
-        }
-        *self.timer_wait = types::Timespec::from(deadline.since(now));
-        let wait: *const types::Timespec = &raw const *self.timer_wait;
-        let timer = user_data(Kind::Timer, 0);
-        let entry = match self.timer_at {
-            None => opcode::Timeout::new(wait).build().user_data(timer),
-            // If it fires before the update arrives, its completion leads to a new one.
-            Some(_) => opcode::TimeoutUpdate::new(timer, wait).build().user_data(user_data(Kind::Ignored, 0)),
-        };
-        self.timer_at = Some(deadline);
-        // SAFETY: the kernel reads the timespec during the enter that submits the entry; the box outlives the ring.
-        unsafe { self.push(&entry) };
-    }
-
-    /// The kernel's timer has fired.
-    pub fn on_timer(&mut self) {
-        self.timer_at = None;
+/// Lets errors pass that mean to come again.
+fn pass(entered: io::Result<usize>) -> io::Result<()> {
+    const PASSING: [i32; 4] = [libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ETIME];
+    match entered {
+        Ok(_) => Ok(()),
+        // Interrupted, completion queue full (drained next), memory short, slept long enough.
+        Err(e) if e.raw_os_error().is_some_and(|code| PASSING.contains(&code)) => Ok(()),
+        Err(e) => Err(e),
     }
 }

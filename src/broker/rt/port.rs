@@ -88,7 +88,7 @@ pub struct Port {
     pub(super) doorbell: Doorbell,
     orders: AtomicU32,
     listener: Mutex<Option<OwnedFd>>,
-    /// Wakes the shard's task through its executor, whatever that is waiting for.
+    /// Wakes the shard's task through its executor, in case that has the core and sleeps although it should not.
     waker: Mutex<Option<Waker>>,
     pong: AtomicU64,
     figures: Mutex<Figures>,
@@ -142,6 +142,8 @@ impl Port {
         if let Some(waker) = &*waker {
             waker.wake_by_ref();
         }
+        drop(waker);
+        self.doorbell.ring();
     }
 
     /// Says how to wake the shard's task for orders; `None` once there is no such task any more. Orders given before

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! turn:  ring (submit, drain) -> blocking files -> mesh -> orders -> timer -> end_turn -> net, disk, mesh, lifecycle
-//! after SLICE or STRETCH of turns with work: give way to the executor
-//! no work: look for `idle_spin`, then sleep until the doorbell rings
+//! no work: look for `idle_spin`, then sleep in the ring
+//! file operations to begin: give way to the executor, at once when idle, after SLICE when busy
 //! ```
 //!
-//! The loop sleeps on the doorbell, which the ring's completions and timer, other shards' messages and finished file
-//! operations ring, and on orders, the watchdog's pings among them, which come through the executor's own wake-up: that
-//! one reaches an executor that sleeps although it should not (see `rt`).
+//! The loop sleeps in the ring itself, in the `enter` that submits what the turn wanted: the executor's own park costs
+//! about four system calls more for each wake-up. Other shards' messages, finished file operations and orders, the
+//! watchdog's pings among them, ring the doorbell, which the ring watches.
 //!
-//! Giving way is a sleep with the doorbell rung before: the executor looks at everything it has and comes back at once.
-//! A mere yield would keep it from its rings as long as this task can run, and can meet the hazard.
+//! The executor gets the core when it has tasks of ours to start. Giving way is a wait for the doorbell, rung before: the
+//! executor looks at everything it has and comes back at once. A mere yield would keep it from its rings as long as this
+//! task can run, and can meet the hazard; the watchdog's pings wake the executor too (see `rt`).
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,10 +33,8 @@ use crate::rt::cold::ColdFiles;
 use crate::rt::mesh::MeshEnd;
 use crate::rt::port::{Clock, Figures, LISTEN, News, PING, Port, SHUT_DOWN, STOP};
 
-/// How long a busy shard keeps the core while other tasks of its executor wait for it.
+/// How long a busy shard keeps the core while file operations wait to be begun by the executor.
 const SLICE: Duration = Duration::from_micros(250);
-/// How long it keeps the core while it knows of none: what wakes them, the executor has yet to see.
-const STRETCH: Duration = Duration::from_millis(10);
 /// When to look again for room in a full queue to another shard.
 const OVERFLOW_RETRY_MS: u64 = 1;
 /// How long connections may take to end once the shard is told to stop.
@@ -149,16 +148,13 @@ impl<M: Machine> ShardLoop<M> {
         let mut slice_start = now.mono;
         while !self.stopping {
             let now = self.parts.clock.now();
-            if self.turn(now)? {
-                let slice = if self.parts.cold.has_begun() { SLICE } else { STRETCH };
-                if now.mono.since(slice_start) < slice {
-                    continue;
-                }
-                self.figures.yields += 1;
-                self.parts.port.doorbell.ring_always();
-                self.wait(&mut bell).await?;
-            } else if !self.spin() {
-                self.sleep(&mut bell).await?;
+            self.turn(now)?;
+            let busy = self.stopping || self.has_work() || self.spin()?;
+            if self.parts.cold.has_begun() && (!busy || now.mono.since(slice_start) >= SLICE) {
+                self.ring.submit()?;
+                self.give_way(&mut bell).await?;
+            } else if !busy {
+                self.sleep()?;
             } else {
                 continue;
             }
@@ -167,15 +163,16 @@ impl<M: Machine> ShardLoop<M> {
         self.wind_down(&mut bell).await
     }
 
-    /// Takes in what has come and carries out what follows from it. Returns whether there was anything.
-    fn turn(&mut self, now: Now) -> io::Result<bool> {
+    /// Takes in what has come and carries out what follows from it; what the ring is to do begins with the next turn or
+    /// sleep.
+    fn turn(&mut self, now: Now) -> io::Result<()> {
         let Self { machine, fx, parts, .. } = self;
         let mut events = 0_u64;
         let mut sink = |event: Event<'_>| {
             events += 1;
             machine.apply(now, event, fx);
         };
-        let any = self.ring.turn(now.mono, &mut sink)?;
+        self.ring.turn(now.mono, &mut sink)?;
         parts.cold.take_answers(&mut sink);
         parts.mesh.receive(&mut sink);
         let orders = parts.port.take_orders();
@@ -196,7 +193,7 @@ impl<M: Machine> ShardLoop<M> {
             let took = self.parts.clock.mono().since(now.mono).as_nanos() as u64;
             self.figures.turn_ns_max = self.figures.turn_ns_max.max(took);
         }
-        Ok(any || events > 0 || orders != 0)
+        Ok(())
     }
 
     fn obey(&mut self, orders: u32) {
@@ -244,45 +241,46 @@ impl<M: Machine> ShardLoop<M> {
     }
 
     /// Looks for work for as long as is configured. Returns whether there is some.
-    fn spin(&mut self) -> bool {
+    fn spin(&mut self) -> io::Result<bool> {
         if self.parts.idle_spin.is_zero() {
-            return false;
+            return Ok(false);
         }
+        self.ring.submit()?;
         let start = self.parts.clock.mono();
         while self.parts.clock.mono().since(start) < self.parts.idle_spin {
-            if self.has_work() {
-                return true;
+            if self.has_work() || self.ring.wants_enter() {
+                return Ok(true);
             }
             std::hint::spin_loop();
         }
-        false
+        Ok(false)
     }
 
-    /// Sleeps until the doorbell rings or a deadline comes, unless there is work after all.
-    async fn sleep(&mut self, bell: &mut Bell) -> io::Result<()> {
+    /// Sleeps until something has come or a deadline is reached, unless there is work after all.
+    fn sleep(&mut self) -> io::Result<()> {
         let now = self.parts.clock.mono();
         self.parts.mesh.flush();
         self.herald.flush();
         let retry = self.parts.mesh.has_overflow() || !self.herald.backlog.is_empty();
         let retry_at = retry.then(|| now.plus_ms(OVERFLOW_RETRY_MS));
         let deadline = [self.machine.next_deadline(), retry_at].into_iter().flatten().min();
-        self.sleep_until(bell, now, deadline).await
+        self.sleep_until(now, deadline)
     }
 
-    async fn sleep_until(&mut self, bell: &mut Bell, now: Mono, deadline: Option<Mono>) -> io::Result<()> {
+    fn sleep_until(&mut self, now: Mono, deadline: Option<Mono>) -> io::Result<()> {
         self.parts.port.doorbell.fall_asleep();
-        let quiet = self.ring.prepare_sleep(now, deadline)? && !self.has_work();
-        if quiet {
+        if !self.has_work() {
             self.figures.parks += 1;
-            self.wait(bell).await?;
+            self.ring.sleep(now, deadline)?;
         }
         self.parts.port.doorbell.wake_up();
-        self.ring.awake();
         Ok(())
     }
 
-    /// Leaves the core to the executor until the doorbell's descriptor is readable or there are orders.
-    async fn wait(&mut self, bell: &mut Bell) -> io::Result<()> {
+    /// Leaves the core to the executor until it has looked at everything it has.
+    async fn give_way(&mut self, bell: &mut Bell) -> io::Result<()> {
+        self.figures.yields += 1;
+        self.parts.port.doorbell.ring_always();
         self.parts.cold.executor_looks();
         let port = &self.parts.port;
         let rung = std::future::poll_fn(|cx| match bell.fd.poll_readable(cx, &mut bell.state) {
@@ -306,7 +304,11 @@ impl<M: Machine> ShardLoop<M> {
             if quiet || now >= end.plus_ms(CUT_OFF_MS) {
                 break;
             }
-            self.sleep_until(bell, now, Some(now.plus_ms(100))).await?;
+            if self.parts.cold.has_begun() {
+                self.give_way(bell).await?;
+            } else {
+                self.sleep_until(now, Some(now.plus_ms(100)))?;
+            }
         }
         self.publish();
         Ok(())
