@@ -436,6 +436,22 @@ impl BatchHeader {
         }
     }
 
+    /// The header of the same batch with other records, its CRC still 0: offsets, leader epoch, producer and kind stay.
+    /// Panics: if the batch would exceed 2 GiB.
+    #[must_use]
+    pub(crate) fn rewritten(mut self, rewrite: &Rewrite) -> BatchHeader {
+        let length = i32::try_from(HEADER_SIZE - LENGTH_OVERHEAD + rewrite.records_size);
+        self.length.set(length.expect("the format ends at 2 GiB"));
+        let kind = self.attributes.get() & !(COMPRESSION_MASK | DELETE_HORIZON_BIT);
+        let horizon = if rewrite.delete_horizon { DELETE_HORIZON_BIT } else { 0 };
+        self.attributes.set(kind | rewrite.compression as i16 | horizon);
+        self.base_timestamp.set(rewrite.base_timestamp.0);
+        self.max_timestamp.set(rewrite.max_timestamp.0);
+        self.record_count.set(rewrite.record_count);
+        self.crc.set(0);
+        self
+    }
+
     /// The header of the same batch elsewhere in a log.
     #[must_use]
     pub fn at(mut self, base_offset: Offset, leader_epoch: LeaderEpoch) -> BatchHeader {
@@ -600,6 +616,19 @@ pub fn stamp_append_time(batch: &mut [u8], now: WallMs) -> BatchHeader {
     header.attributes.set(header.attributes.get() | LOG_APPEND_TIME_BIT);
     header.max_timestamp.set(now.0);
     stamp_crc(batch)
+}
+
+/// What compaction changes of a header; `length` follows from `records_size`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rewrite {
+    pub(crate) compression: Compression,
+    /// Whether `base_timestamp` is one.
+    pub(crate) delete_horizon: bool,
+    pub(crate) base_timestamp: WallMs,
+    pub(crate) max_timestamp: WallMs,
+    pub(crate) record_count: i32,
+    /// As stored, after compression.
+    pub(crate) records_size: usize,
 }
 
 /// What a header is made from; `length` follows from `records_size`.

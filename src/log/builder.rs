@@ -9,6 +9,7 @@ use zerocopy::IntoBytes;
 
 use crate::batch::{self, Compression, HEADER_SIZE};
 use crate::codec;
+use crate::records::put_varlong;
 
 /// Collects records and gives one batch: set the fields, add records with `push`, then `build`.
 ///
@@ -158,13 +159,4 @@ fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 
 fn put_length(out: &mut Vec<u8>, length: usize) {
     put_varlong(out, i64::from(i32::try_from(length).expect("the format ends at 2 GiB")));
-}
-
-fn put_varlong(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }

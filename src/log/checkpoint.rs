@@ -1,11 +1,13 @@
 //! What a log must know to open without reading its segments, as bytes.
 //!
 //! ```text
-//! version u16 = 1 | crc u32 (CRC-32 IEEE of all that follows) | log_start_offset i64 | flushed_offset i64
+//! version u16 = 2 | crc u32 (CRC-32 IEEE of all that follows) | log_start_offset i64 | flushed_offset i64
 //! first segment's log address u64 | segment count u32 | per segment:
 //!     base_offset i64 | size u32 | created i64 | first_timestamp i64 (-1 none)
 //!     | max timestamp i64 (-1 none) | its base offset i64 | its position u32
+//!     | sequence in its file's name u32, where compaction has made it and it has no other name yet; else 0
 //! doomed count u32 | per doomed segment: base_offset i64
+//! cleaned_offset i64 | last sequence given u32 | replaced count u32 | per replaced file: base_offset i64
 //! epochs length u32 | epochs | producers length u32 | producers
 //! ```
 //! Big endian. It describes the log up to `flushed_offset` and no byte further: what it says of producers must be in
@@ -20,9 +22,9 @@ use crate::epochs::Epochs;
 use crate::index::MaxTimestamp;
 use crate::producers::Producers;
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEAD_BYTES: usize = 6;
-const SEGMENT_BYTES: usize = 48;
+const SEGMENT_BYTES: usize = 52;
 
 /// One segment as the checkpoint knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct CheckpointSegment {
     pub first_timestamp: Option<WallMs>,
     /// Its largest time.
     pub max_timestamp: Option<MaxTimestamp>,
+    /// The sequence in its file's name, if compaction made it and it has no other name yet.
+    pub cleaned: Option<u32>,
 }
 
 /// The content of a checkpoint.
@@ -52,6 +56,12 @@ pub struct Checkpoint {
     pub segments: Vec<CheckpointSegment>,
     /// Deleted segments whose files are still there.
     pub doomed: Vec<Offset>,
+    /// Everything below has been through compaction.
+    pub cleaned_offset: Offset,
+    /// The last sequence given to a file that compaction made.
+    pub cleaned_sequence: u32,
+    /// Segments that were cleaned into others, whose files are still there.
+    pub replaced: Vec<Offset>,
     /// The leader epochs.
     pub epochs: Epochs,
     /// The producers.
@@ -92,11 +102,12 @@ impl Checkpoint {
             out.extend_from_slice(&max.timestamp.0.to_be_bytes());
             out.extend_from_slice(&max.base_offset.0.to_be_bytes());
             out.extend_from_slice(&max.position.to_be_bytes());
+            out.extend_from_slice(&segment.cleaned.unwrap_or(0).to_be_bytes());
         }
-        out.extend_from_slice(&(self.doomed.len() as u32).to_be_bytes());
-        for base_offset in &self.doomed {
-            out.extend_from_slice(&base_offset.0.to_be_bytes());
-        }
+        encode_offsets(&mut out, &self.doomed);
+        out.extend_from_slice(&self.cleaned_offset.0.to_be_bytes());
+        out.extend_from_slice(&self.cleaned_sequence.to_be_bytes());
+        encode_offsets(&mut out, &self.replaced);
         encode_part(&mut out, |out| self.epochs.encode(out));
         encode_part(&mut out, |out| self.producers.encode(out));
         let crc = crc32fast::hash(&out[HEAD_BYTES..]);
@@ -123,22 +134,44 @@ impl Checkpoint {
         for _ in 0..count {
             segments.push(decode_segment(&mut rest)?);
         }
-        let doomed_count = u32::from_be_bytes(take(&mut rest)?) as usize;
-        if doomed_count > rest.len() / size_of::<i64>() {
-            return Err(CheckpointError);
-        }
-        let mut doomed = Vec::with_capacity(doomed_count);
-        for _ in 0..doomed_count {
-            doomed.push(Offset(i64::from_be_bytes(take(&mut rest)?)));
-        }
+        let doomed = decode_offsets(&mut rest)?;
+        let cleaned_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
+        let cleaned_sequence = u32::from_be_bytes(take(&mut rest)?);
+        let replaced = decode_offsets(&mut rest)?;
         let epochs = Epochs::decode(take_part(&mut rest)?).map_err(|_| CheckpointError)?;
         let producers =
             Producers::decode(take_part(&mut rest)?, producers_max).map_err(|_| CheckpointError)?;
         if !rest.is_empty() || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset) {
             return Err(CheckpointError);
         }
-        Ok(Checkpoint { log_start_offset, flushed_offset, start, segments, doomed, epochs, producers })
+        Ok(Checkpoint {
+            log_start_offset,
+            flushed_offset,
+            start,
+            segments,
+            doomed,
+            cleaned_offset,
+            cleaned_sequence,
+            replaced,
+            epochs,
+            producers,
+        })
     }
+}
+
+fn encode_offsets(out: &mut Vec<u8>, offsets: &[Offset]) {
+    out.extend_from_slice(&(offsets.len() as u32).to_be_bytes());
+    for offset in offsets {
+        out.extend_from_slice(&offset.0.to_be_bytes());
+    }
+}
+
+fn decode_offsets(rest: &mut &[u8]) -> Result<Vec<Offset>, CheckpointError> {
+    let count = u32::from_be_bytes(take(rest)?) as usize;
+    if count > rest.len() / size_of::<i64>() {
+        return Err(CheckpointError);
+    }
+    (0..count).map(|_| Ok(Offset(i64::from_be_bytes(take(rest)?)))).collect()
 }
 
 fn encode_part(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
@@ -170,11 +203,13 @@ fn decode_segment(rest: &mut &[u8]) -> Result<CheckpointSegment, CheckpointError
     let max_base_offset = Offset(i64::from_be_bytes(take(rest)?));
     let position = u32::from_be_bytes(take(rest)?);
     let max = MaxTimestamp { timestamp, base_offset: max_base_offset, position };
+    let cleaned = Some(u32::from_be_bytes(take(rest)?)).filter(|&sequence| sequence != 0);
     Ok(CheckpointSegment {
         base_offset,
         size,
         created,
         first_timestamp: (first >= 0).then_some(WallMs(first)),
         max_timestamp: (timestamp.0 >= 0).then_some(max),
+        cleaned,
     })
 }

@@ -123,7 +123,8 @@ impl SegmentIndex {
         if due {
             self.entries.push(Entry { relative_offset, position, max_before: self.max });
         }
-        if header.max_timestamp().0 > self.max.timestamp {
+        // A batch that compaction has emptied has a time, but no record of that time.
+        if header.max_timestamp().0 > self.max.timestamp && header.record_count() > 0 {
             self.max = Max { timestamp: header.max_timestamp().0, relative_offset, position };
         }
         self.next_relative_offset = (last_offset.0 - self.base_offset.0) as u32 + 1;

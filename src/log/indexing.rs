@@ -32,6 +32,12 @@ impl Log {
                 }
             }
         }
+        if segment.cleaned.is_some() {
+            // The index beside it is of the file that it replaces.
+            let index = SegmentIndex::new(base_offset, self.settings.index_interval_bytes);
+            self.scan_index(base_offset, index, SCAN_BYTES, cx);
+            return false;
+        }
         let op = DiskOp::ReadFile { path, bytes_max: INDEX_BYTES_MAX };
         self.start(Job::LoadIndex { base_offset }, op, cx);
         false

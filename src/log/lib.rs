@@ -11,6 +11,10 @@ pub mod producers;
 pub mod codec;
 pub mod records;
 pub mod builder;
+mod sip;
+pub mod offset_map;
+mod filter;
+mod txn_cleaning;
 pub mod disk;
 mod tail;
 pub mod error;
@@ -28,13 +32,18 @@ mod indexing;
 mod reading;
 mod lookup;
 mod retention;
+pub mod replacing;
 mod snapshot;
 mod recovery;
+mod output;
+pub mod cleaner;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 #[cfg(test)]
 mod rig_test;
 #[cfg(test)]
 mod log_test;
+#[cfg(test)]
+mod cleaner_test;
 #[cfg(test)]
 mod parts_test;

@@ -1,7 +1,8 @@
 //! One replica's log: what its callers see, its state, appends, and who gets which disk completion.
 //!
 //! Not here: group commits (`commit.rs`), files ahead of the tail (`prepare.rs`), reads (`reading.rs`), look-ups by
-//! time (`lookup.rs`), what disappears (`retention.rs`), what a start after a crash does (`recovery.rs`).
+//! time (`lookup.rs`), what disappears (`retention.rs`), what compaction replaces (`replacing.rs`), what a start after a
+//! crash does (`recovery.rs`).
 //!
 //! ```text
 //! append ---> tail memory ---> group commit ---> flushed_offset ---> readers
@@ -23,7 +24,6 @@
 //! offset no checksum covers, in front of old records whose checksum is right, and recovery would take the splice for
 //! a batch.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -206,6 +206,8 @@ pub struct Progress {
     pub lookups: Vec<(ReadTicket, Result<Option<TimedOffset>, ReadError>)>,
 }
 
+/// Log address of a log's first byte. Not 0, because compaction may make what stands before a segment longer.
+pub(crate) const FIRST_ADDRESS: u64 = 1 << 48;
 /// Bytes that may wait in memory for the disk before appends are refused with `Busy`.
 const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
 /// Producers remembered per log.
@@ -234,14 +236,20 @@ pub(crate) enum Job {
     NameNext { base_offset: Offset },
     /// The block that the next commit begins in is being read.
     LastBlock { at: u64 },
-    /// A small file whose fate matters to nobody: a lost index is rebuilt.
+    /// A small file whose fate matters to nobody.
     Ignored,
+    /// A segment's index is being stored; a lost one is rebuilt.
+    StoreIndex { base_offset: Offset },
     /// Something a read or a look-up waits for.
     Reading(u64),
     /// A stored index is being read.
     LoadIndex { base_offset: Offset },
     /// An index is being rebuilt.
     ScanIndex { base_offset: Offset, index: SegmentIndex, position: u32 },
+    /// The index that described a segment's file before compaction is being removed.
+    UnindexCleaned { base_offset: Offset },
+    /// A file that compaction made gets its segment's name.
+    NameCleaned { base_offset: Offset },
     /// A step of recovery.
     Recovery,
 }
@@ -302,6 +310,21 @@ pub(crate) struct Doomed {
     pub change: u64,
 }
 
+/// A segment that compaction has replaced, alone or with others, and whose file is still there.
+#[derive(Debug)]
+pub(crate) struct Replaced {
+    /// Its name.
+    pub base_offset: Offset,
+    /// The segment that holds now what is left of it.
+    pub into: Offset,
+    /// Length of its file as far as known, in bytes.
+    pub len: u64,
+    /// Handles that may still be in use.
+    pub watches: Vec<FileWatch>,
+    /// The log's `changes` when it was replaced.
+    pub change: u64,
+}
+
 /// How much a checkpoint knows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CheckpointMark {
@@ -338,6 +361,14 @@ pub struct Log {
     pub(crate) segments: VecDeque<Segment>,
     /// Deleted, oldest first; their files are let go of once a checkpoint that does not count on them is stored.
     pub(crate) doomed: VecDeque<Doomed>,
+    /// Replaced by compaction; their files are let go of once a checkpoint that does not count on them is stored.
+    pub(crate) replaced: Vec<Replaced>,
+    /// Everything below has been through compaction.
+    pub(crate) cleaned_offset: Offset,
+    /// The last sequence given to a file that compaction made.
+    pub(crate) cleaned_sequence: u32,
+    /// Compaction met damage: not again before the next start.
+    pub(crate) uncleanable: bool,
     pub(crate) tail: Tail,
     pub(crate) producers: Producers,
     pub(crate) epochs: Epochs,
@@ -368,7 +399,7 @@ pub struct Log {
     /// Segments deleted since the start, and the bytes of batches in them.
     pub(crate) deleted: (u64, u64),
     /// What the last checkpoint given out knows.
-    pub(crate) taken: Cell<CheckpointMark>,
+    pub(crate) taken: CheckpointMark,
     /// What the last one known to be stored knows.
     pub(crate) stored: CheckpointMark,
     /// The newest state that is known to be true of the files.
@@ -420,13 +451,17 @@ impl Log {
             state: LogState::Opening,
             segments: VecDeque::new(),
             doomed: VecDeque::new(),
-            tail: Tail::new(0),
+            replaced: Vec::new(),
+            cleaned_offset: Offset(0),
+            cleaned_sequence: 0,
+            uncleanable: false,
+            tail: Tail::new(FIRST_ADDRESS),
             producers: Producers::new(PRODUCERS_MAX),
             epochs: Epochs::new(),
             log_start_offset: Offset(0),
             log_end_offset: Offset(0),
             flushed_offset: Offset(0),
-            written: 0,
+            written: FIRST_ADDRESS,
             written_offset: Offset(0),
             last_block: LastBlock::Known(Bytes::new()),
             commit: None,
@@ -440,7 +475,7 @@ impl Log {
             progress: Progress::default(),
             changes: 1,
             deleted: (0, 0),
-            taken: Cell::default(),
+            taken: CheckpointMark::default(),
             stored: CheckpointMark::default(),
             snapshot: None,
             capturing: None,
@@ -668,12 +703,14 @@ impl Log {
             Job::Zero { base_offset, to } => self.on_zeroed(base_offset, to, result, cx),
             Job::Next(step) => self.on_next(step, result, cx),
             Job::NameNext { base_offset } => self.on_next_named(base_offset, result, cx),
-            Job::Ignored => {}
+            Job::Ignored | Job::StoreIndex { .. } => {}
             Job::Reading(ticket) => self.on_read(ticket, result, cx),
             Job::LoadIndex { base_offset } => self.on_index_loaded(base_offset, result, cx),
             Job::ScanIndex { base_offset, index, position } => {
                 self.on_index_scanned(base_offset, index, position, result, cx);
             }
+            Job::UnindexCleaned { base_offset } => self.on_cleaned_unindexed(base_offset, result, cx),
+            Job::NameCleaned { base_offset } => self.on_cleaned_named(base_offset, result, cx),
             Job::Recovery => self.on_recovery(result, cx),
         }
     }

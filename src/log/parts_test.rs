@@ -90,6 +90,7 @@ fn checkpoint() -> Checkpoint {
         created: WallMs(5),
         first_timestamp: Some(WallMs(6)),
         max_timestamp,
+        cleaned: max_timestamp.map(|_| 7),
     };
     Checkpoint {
         log_start_offset: Offset(12),
@@ -97,6 +98,9 @@ fn checkpoint() -> Checkpoint {
         start: 1_000,
         segments: vec![segment(10, Some(max)), segment(30, None)],
         doomed: vec![Offset(0), Offset(5)],
+        cleaned_offset: Offset(30),
+        cleaned_sequence: 9,
+        replaced: vec![Offset(10), Offset(20)],
         epochs,
         producers,
     }
@@ -110,6 +114,8 @@ fn checkpoint_round_trip_and_every_truncation() {
     assert_eq!((found.log_start_offset, found.flushed_offset, found.start), (Offset(12), Offset(40), 1_000));
     assert_eq!(found.segments, stored.segments);
     assert_eq!(found.doomed, stored.doomed);
+    assert_eq!((found.cleaned_offset, found.cleaned_sequence), (Offset(30), 9));
+    assert_eq!(found.replaced, stored.replaced);
     assert_eq!(found.epochs, stored.epochs);
     assert_eq!(found.encode(Offset(0)), bytes);
     assert_eq!(Checkpoint::decode(&stored.encode(Offset(20)), 10).unwrap().log_start_offset, Offset(20));

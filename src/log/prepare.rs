@@ -121,6 +121,12 @@ impl Log {
                 self.start_commit(cx);
                 self.step_reading(cx);
             }
+            // What compaction made has its segment's name already: it got it after the checkpoint was taken.
+            Err(DiskError::Missing) if segment.cleaned.is_some() => {
+                segment.file = SegmentFile::Closed;
+                self.on_cleaned_has_name(base_offset, cx);
+                self.open_segment(base_offset, cx);
+            }
             // It was begun when there was no room for a file, and the broker stopped.
             Err(DiskError::Missing) if held == 0 => {
                 segment.file = SegmentFile::Awaited;
@@ -402,9 +408,13 @@ impl Log {
         }
     }
 
-    /// Stores a segment's index beside it, if all of it is in memory.
+    /// Stores a segment's index beside it, if all of it is in memory. Not while another file has the segment's name: after
+    /// a crash the index might be taken for that one's.
     pub(crate) fn store_index(&mut self, i: usize, cx: &mut LogCx<'_>) {
         let segment = &mut self.segments[i];
+        if segment.cleaned.is_some() {
+            return;
+        }
         let IndexState::Whole(index) = &mut segment.index else { return };
         if index.end_position() == 0 {
             return;
@@ -412,8 +422,9 @@ impl Log {
         index.thin(INDEX_INTERVAL_SEALED);
         let mut data = Vec::new();
         index.encode(&mut data);
-        let path = format!("{}/{}", self.dir, crate::segment::index_name(segment.base_offset));
-        self.start(Job::Ignored, DiskOp::WriteFile { path, data: data.into() }, cx);
+        let base_offset = segment.base_offset;
+        let path = format!("{}/{}", self.dir, crate::segment::index_name(base_offset));
+        self.start(Job::StoreIndex { base_offset }, DiskOp::WriteFile { path, data: data.into() }, cx);
     }
 }
 

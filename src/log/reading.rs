@@ -94,6 +94,11 @@ impl Log {
         cx: &mut LogCx<'_>,
     ) {
         let Some(mut wait) = self.reading.take(ticket) else { return };
+        if matches!(wait.step, Step::Stale) {
+            wait.step = Step::Blocked;
+            self.reading.waits.push(wait);
+            return self.step_reading(cx);
+        }
         match wait.want {
             Want::Batches { .. } => match self.on_read_step(&mut wait, result, cx) {
                 Some(done) => self.progress.reads.push((ReadTicket(ticket), done)),
@@ -198,7 +203,7 @@ impl Log {
             .segments
             .iter()
             .take(sealed_count)
-            .filter(|segment| segment.end() <= written && !segment.named_next && segment.zeroing.is_none())
+            .filter(|segment| segment.end() <= written && segment.has_name() && segment.zeroing.is_none())
             .filter(|segment| segment.handle().is_some() || matches!(segment.index, IndexState::Whole(_)))
             .map(|segment| (segment.used, segment.base_offset))
             .collect();
@@ -220,7 +225,7 @@ impl Log {
         let sealed_count = self.segments.len().saturating_sub(1);
         for segment in self.segments.iter_mut().take(sealed_count) {
             let unused = now.since(segment.used) > SEALED_UNUSED;
-            if unused && segment.end() <= written && !segment.named_next && segment.zeroing.is_none() {
+            if unused && segment.end() <= written && segment.has_name() && segment.zeroing.is_none() {
                 segment.close();
             }
         }
@@ -417,8 +422,12 @@ impl Log {
         let mut at = 0;
         let mut next = None;
         while let Ok(Some(header)) = batch::peek(&bytes[at..]) {
-            if at == 0 && !(header.base_offset()..=header.last_offset()).contains(&wanted) {
+            if at == 0 && header.last_offset() < wanted {
                 return Err(ReadError::Corrupt);
+            }
+            if at == 0 && header.base_offset() >= end {
+                // Compaction has left nothing between the offset asked for and the end.
+                return Ok(LogRead::default());
             }
             let behind = at + header.size_bytes();
             if header.base_offset() >= end || behind > bytes.len() {

@@ -128,6 +128,15 @@ pub struct RecordIter<'a> {
     index: i32,
 }
 
+impl<'a> RecordIter<'a> {
+    /// The bytes of the payload that were not read yet: what lies before them and behind the place before a record is
+    /// that record.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.cursor.bytes
+    }
+}
+
 impl<'a> Iterator for RecordIter<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
@@ -197,6 +206,40 @@ pub fn keyless(batch: &[u8], output_max: usize, count_max: usize) -> Result<Vec<
         }
     }
     Ok(found)
+}
+
+/// Copies the record at the start of `bytes` to `out` with `shift` added to its timestamp delta; answers with what
+/// stands behind it. `None`: it is malformed, or the sum is more than the format can say.
+pub(crate) fn shift_timestamp<'a>(bytes: &'a [u8], shift: i64, out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let mut cursor = Cursor { bytes };
+    let length = usize::try_from(cursor.varint()?).ok()?;
+    let mut body = Cursor { bytes: cursor.take(length)? };
+    let attributes = body.take(1)?;
+    let delta = body.varlong()?.checked_add(shift)?;
+    let length = 1 + varlong_size(delta) + body.bytes.len();
+    put_varlong(out, i64::from(i32::try_from(length).ok()?));
+    out.extend_from_slice(attributes);
+    put_varlong(out, delta);
+    out.extend_from_slice(body.bytes);
+    Some(cursor.bytes)
+}
+
+/// Appends a zigzag-coded varlong.
+pub(crate) fn put_varlong(out: &mut Vec<u8>, value: i64) {
+    let mut rest = zigzag(value);
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn varlong_size(value: i64) -> usize {
+    (64 - (zigzag(value) | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
 }
 
 /// Reads a record's parts; `None` means malformed.

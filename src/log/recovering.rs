@@ -44,6 +44,15 @@ pub enum Phase {
     Naming,
     /// A file that is no segment is being removed.
     Removing,
+    /// The index of a segment that compaction has replaced is being removed.
+    UnindexingCleaned {
+        /// Which segment.
+        base_offset: Offset,
+        /// In the name of the file that replaces it.
+        sequence: u32,
+    },
+    /// What compaction made of a segment gets its name.
+    NamingCleaned,
     /// What stands behind the last batch is being read.
     Behind(TailCheck),
     /// What may not be on stable storage is being read.

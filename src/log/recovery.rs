@@ -37,7 +37,9 @@ use crate::checkpoint::Checkpoint;
 use crate::commit::COMMIT_BYTES_MAX;
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, FileHandle};
 use crate::error::OfflineReason;
-use crate::log::{CheckpointMark, Doomed, Job, LastBlock, Log, LogCx, LogState, PRODUCERS_MAX};
+use crate::log::{
+    CheckpointMark, Doomed, FIRST_ADDRESS, Job, LastBlock, Log, LogCx, LogState, PRODUCERS_MAX, Replaced,
+};
 use crate::producers::Producers;
 use crate::recovering::{Candidate, Phase, Recovery, TailCheck};
 use crate::scan::{Found, READ_BYTES, Scanner};
@@ -57,7 +59,7 @@ impl Log {
 
     /// Takes the checkpoint's state and its first `count` segments.
     fn take_checkpoint(&mut self, checkpoint: Checkpoint, count: usize) {
-        let mut start = checkpoint.start;
+        let mut start = checkpoint.start.max(FIRST_ADDRESS);
         for known in checkpoint.segments.iter().take(count) {
             let mut segment =
                 Segment::new(known.base_offset, start, known.created, self.settings.index_interval_bytes);
@@ -65,6 +67,7 @@ impl Log {
             segment.first_timestamp = known.first_timestamp;
             segment.max_timestamp = known.max_timestamp;
             segment.file = SegmentFile::Closed;
+            segment.cleaned = known.cleaned;
             if known.size > 0 {
                 segment.index = IndexState::Missing;
             }
@@ -73,6 +76,14 @@ impl Log {
         }
         let doomed = |base_offset| Doomed { base_offset, len: 0, watches: Vec::new(), change: 0 };
         self.doomed = checkpoint.doomed.into_iter().map(doomed).collect();
+        self.cleaned_offset = checkpoint.cleaned_offset;
+        self.cleaned_sequence = self.cleaned_sequence.max(checkpoint.cleaned_sequence);
+        for base_offset in checkpoint.replaced {
+            if let Some(into) = self.segment_of(base_offset) {
+                let (len, watches, change) = (0, Vec::new(), 0);
+                self.replaced.push(Replaced { base_offset, into, len, watches, change });
+            }
+        }
         self.log_start_offset = checkpoint.log_start_offset;
         self.log_end_offset = checkpoint.flushed_offset;
         self.epochs = checkpoint.epochs;
@@ -129,6 +140,10 @@ impl Log {
                 self.begin_candidate(cx);
             }
             (Phase::Removing, Ok(_)) => self.begin_candidate(cx),
+            (Phase::UnindexingCleaned { base_offset, sequence }, Ok(_)) => {
+                self.name_cleaned(base_offset, sequence, cx)
+            }
+            (Phase::NamingCleaned, Ok(_)) => self.list_again(cx),
             (Phase::Behind(check), Ok(DiskOutcome::Read(bytes))) => self.on_behind(check, &bytes, cx),
             (Phase::Rereading(check), Ok(DiskOutcome::Read(bytes))) => self.rewrite(check, &bytes, cx),
             (Phase::Rewriting(_), Ok(_)) if recovery.sealing => self.begin_next(cx),
@@ -142,7 +157,7 @@ impl Log {
         }
     }
 
-    fn recover_with(&mut self, phase: Phase, op: DiskOp, cx: &mut LogCx<'_>) {
+    pub(crate) fn recover_with(&mut self, phase: Phase, op: DiskOp, cx: &mut LogCx<'_>) {
         if let Some(recovery) = self.recovery.as_mut() {
             recovery.phase = phase;
         }
@@ -150,6 +165,9 @@ impl Log {
     }
 
     fn on_recovery_listed(&mut self, entries: &[DirEntry], cx: &mut LogCx<'_>) {
+        if self.settle_cleaned_files(entries, cx) {
+            return;
+        }
         let Some(mut recovery) = self.recovery.take() else { return };
         let mut files: Vec<Candidate> = entries
             .iter()
@@ -204,9 +222,15 @@ impl Log {
     ) -> Option<Offset> {
         // They are found among the files.
         checkpoint.doomed.clear();
+        checkpoint.replaced.clear();
         let first_known = checkpoint.segments[0].base_offset;
-        // Deleted before the checkpoint was written, but still there.
-        for file in files.extract_if(.., |file| file.base_offset < first_known) {
+        let last_known = checkpoint.segments.last().map_or(first_known, |last| last.base_offset);
+        let is_known = |base_offset: Offset| {
+            base_offset > last_known
+                || checkpoint.segments.binary_search_by_key(&base_offset, |known| known.base_offset).is_ok()
+        };
+        // Deleted, or cleaned into others, before the checkpoint was written, but still there.
+        for file in files.extract_if(.., |file| !is_known(file.base_offset)) {
             let path = format!("{}/{}", self.dir, log_name(file.base_offset));
             cx.pool.recycle(path, file.len, Vec::new(), cx.disk);
         }
@@ -253,6 +277,16 @@ impl Log {
         let Some(recovery) = self.recovery.as_mut() else { return };
         match recovery.candidates.front() {
             Some(file) if file.base_offset == expected => self.seal_scanned(cx),
+            // Cleaned into what was just gone through, to the offset; only its file was not removed any more.
+            Some(file)
+                if file.base_offset < expected
+                    && recovery.candidates.iter().any(|other| other.base_offset == expected) =>
+            {
+                let path = format!("{}/{}", self.dir, log_name(file.base_offset));
+                cx.pool.recycle(path, file.len, Vec::new(), cx.disk);
+                recovery.candidates.pop_front();
+                self.begin_candidate(cx);
+            }
             Some(file) => {
                 // It may be a segment that was begun in memory only, before what precedes it was written.
                 let base_offset = file.base_offset;
@@ -296,7 +330,7 @@ impl Log {
     }
 
     fn add_segment(&mut self, cx: &LogCx<'_>) {
-        let start = self.segments.back().map_or(0, Segment::end);
+        let start = self.segments.back().map_or(FIRST_ADDRESS, Segment::end);
         let interval = self.settings.index_interval_bytes;
         let mut segment = Segment::new(self.log_end_offset, start, cx.now.wall, interval);
         segment.file = SegmentFile::Closed;
@@ -315,7 +349,7 @@ impl Log {
     fn on_recovery_opened(&mut self, file: FileHandle, len: u64, cx: &mut LogCx<'_>) {
         let limit = u64::from(u32::MAX).min(self.torn_bytes_max().max(1 << 30));
         let latest = self.epochs.latest().map_or(LeaderEpoch(-1), |latest| latest.leader_epoch);
-        let gaps = self.settings.compacted;
+        let compacted = self.settings.compacted;
         let Some(recovery) = self.recovery.as_mut() else { return };
         recovery.file_bytes = len;
         if recovery.extra {
@@ -332,7 +366,10 @@ impl Log {
         }
         last.on_opened(file, len);
         recovery.scan_start = position;
-        recovery.scanner = Some(Scanner::new(position, len, self.log_end_offset, gaps, latest, limit));
+        // What compaction has made is never the last segment, whatever the settings say by now.
+        let gaps = compacted || !recovery.candidates.is_empty();
+        let scanner = Scanner::new(position, len, self.log_end_offset, gaps, latest, limit);
+        recovery.scanner = Some(scanner.within(last.base_offset));
         self.scan_on(cx);
     }
 

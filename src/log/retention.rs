@@ -45,7 +45,9 @@ impl Log {
             self.retain_by_time(cx);
             self.retain_by_size(cx);
         }
+        self.drop_deleted(cx);
         self.release_doomed(cx);
+        self.release_replaced(cx);
         self.prepare_ahead(cx);
         self.close_unused(cx.now.mono);
         self.log_start_offset != before
@@ -117,12 +119,18 @@ impl Log {
         self.log_start_offset = start;
         self.epochs.trim_start(start);
         self.changes += 1;
+        self.drop_deleted(cx);
+    }
+
+    /// Takes out the segments below `log_start_offset` that nothing is under way with.
+    fn drop_deleted(&mut self, cx: &mut LogCx<'_>) {
         while self.segments.len() > 1
-            && self.segments[1].base_offset <= start
+            && self.segments[1].base_offset <= self.log_start_offset
             && self.segments[0].end() <= self.written
-            && !self.segments[0].named_next
+            && self.segments[0].has_name()
         {
             let segment = self.segments.pop_front().expect("there are two");
+            self.changes += 1;
             self.tail.forget(segment.end());
             self.deleted = (self.deleted.0 + 1, self.deleted.1 + u64::from(segment.size));
             self.notice(

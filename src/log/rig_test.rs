@@ -12,6 +12,7 @@ use corelane_base::time::{Mono, Now, WallMs};
 
 use crate::batch::{Compression, TimestampType, peek};
 use crate::builder::BatchBuilder;
+use crate::cleaner::{Cleaner, CleanerSettings};
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileObject};
 use crate::error::{AppendError, ReadError};
 use crate::log::{
@@ -22,6 +23,7 @@ use crate::settings::{Durability, LogNotice, LogSettings};
 
 pub const SLOT: u32 = 7;
 pub const POOL_SLOT: u32 = 8;
+pub const CLEANER_SLOT: u32 = 9;
 const BLOCK: usize = 4096;
 
 type Inode = Arc<Mutex<Vec<u8>>>;
@@ -49,7 +51,7 @@ pub struct Disk {
     pub ops_done: BTreeMap<&'static str, u64>,
 }
 
-fn inode(file: &FileHandle) -> Inode {
+pub fn inode(file: &FileHandle) -> Inode {
     file.get::<OpenFile>().0.clone()
 }
 
@@ -231,6 +233,7 @@ pub struct Rig {
     pub now: Now,
     pub settings: LogSettings,
     pub log: Log,
+    pub cleaner: Cleaner,
     pub model: Vec<Stored>,
     /// The latest stored checkpoint, and what it must not be ahead of.
     pub checkpoint: Option<Bytes>,
@@ -255,7 +258,21 @@ pub fn settings() -> LogSettings {
         durability: Durability::Sync,
         producer_id_expiration_ms: i64::MAX,
         compacted: false,
+        delete_retention_ms: 86_400_000,
+        compaction_lag_ms_min: 0,
+        compaction_lag_ms_max: i64::MAX,
+        cleanable_ratio_min_ppm: 500_000,
     }
+}
+
+fn new_cleaner() -> Cleaner {
+    let settings = CleanerSettings {
+        enabled: true,
+        map_bytes_max: 1 << 20,
+        map_load_percent: 90,
+        io_bytes_per_second: u64::MAX,
+    };
+    Cleaner::new(CLEANER_SLOT, [1, 2], settings)
 }
 
 /// A seed that differs from run to run, unless `CORELANE_SEED` gives one; printed.
@@ -292,6 +309,7 @@ impl Rig {
             now,
             settings,
             log,
+            cleaner: new_cleaner(),
             model: Vec::new(),
             checkpoint: None,
             acked: 0,
@@ -321,6 +339,8 @@ impl Rig {
         let result = self.disk.run(op, &mut self.rng);
         if token.owner() == POOL_SLOT {
             self.pool.on_disk(token, result, &mut self.queue, &mut self.notices);
+        } else if token.owner() == CLEANER_SLOT {
+            self.cleaner.on_disk(token, result, cx!(self));
         } else {
             let progress = self.log.on_disk(token, result, cx!(self));
             for (ticket, read) in progress.reads {
@@ -551,6 +571,7 @@ impl Rig {
         self.disk.under_way.clear();
         self.queue = DiskQueue::default();
         self.pool = SegmentPool::open(POOL_SLOT, 0, &mut self.queue);
+        self.cleaner = new_cleaner();
         self.reads.clear();
         self.lookups.clear();
         let checkpoint = self.checkpoint.clone();
@@ -587,6 +608,28 @@ impl Rig {
         }
         self.recover_and_compare();
         assert!(self.log.log_start_offset().0 <= start);
+    }
+
+    /// The power fails, and what is left is recovered, with the last checkpoint or without any.
+    pub fn crash_restart_as(&mut self, with_checkpoint: bool) {
+        self.take_ops();
+        let mut rng = self.rng.split();
+        self.disk.crash(&mut rng);
+        if !with_checkpoint {
+            self.checkpoint = None;
+        }
+        self.reopen(false);
+        self.settle();
+        assert_eq!(*self.log.state(), LogState::Online, "{:?}", self.notices);
+        let (end, acked) = (self.log.log_end_offset().0, self.acked);
+        assert!(end >= acked, "acknowledged up to {acked}, recovered up to {end}: {:?}", self.notices);
+        assert_eq!(self.log.flushed_offset().0, end);
+        self.acked = end;
+    }
+
+    /// Once in a while nothing is left of it.
+    pub fn checkpoint_may_be_lost(&mut self) -> bool {
+        self.rng.one_in(4)
     }
 
     /// Opens what is on the disk after a crash: everything acknowledged and whole batches only.

@@ -42,6 +42,8 @@ pub struct Scanner {
     gaps: bool,
     /// The latest epoch seen; it never falls.
     leader_epoch: LeaderEpoch,
+    /// Offsets end here: no segment spans more.
+    offset_limit: i64,
     /// The largest batch believed in.
     batch_bytes_max: u64,
     /// The file turned out to be shorter.
@@ -60,7 +62,24 @@ impl Scanner {
         batch_bytes_max: u64,
     ) -> Scanner {
         let bytes = BytesMut::new();
-        Scanner { position, file_bytes, bytes, expected, gaps, leader_epoch, batch_bytes_max, at_end: false }
+        Scanner {
+            position,
+            file_bytes,
+            bytes,
+            expected,
+            gaps,
+            leader_epoch,
+            offset_limit: i64::MAX,
+            batch_bytes_max,
+            at_end: false,
+        }
+    }
+
+    /// The same in the segment that starts with `base_offset`: what does not fit into it is no batch of it.
+    #[must_use]
+    pub fn within(mut self, base_offset: Offset) -> Scanner {
+        self.offset_limit = base_offset.0.saturating_add(i64::from(i32::MAX));
+        self
     }
 
     /// Where it stands, in bytes.
@@ -90,7 +109,9 @@ impl Scanner {
         let size = header.size_bytes() as u64;
         let base_offset = header.base_offset();
         let continues = if self.gaps { base_offset >= self.expected } else { base_offset == self.expected };
-        let plausible = size <= self.batch_bytes_max && self.position + size <= self.file_bytes;
+        let plausible = size <= self.batch_bytes_max
+            && self.position + size <= self.file_bytes
+            && header.last_offset().0 < self.offset_limit;
         if !continues || !plausible || header.leader_epoch() < self.leader_epoch {
             return Found::Invalid;
         }

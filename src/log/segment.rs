@@ -4,6 +4,7 @@
 //! <dir>/00000000000000000000.log     batches from position 0, then zeros
 //! <dir>/00000000000000000000.index   offset and time index of a sealed segment
 //! <dir>/next.log                     zeros: the segment after the active one, waiting for its base offset
+//! <dir>/00000000000000000000.7.cleaned   what compaction made of a segment, until that has the segment's name
 //! ```
 
 use corelane_base::id::Offset;
@@ -26,6 +27,19 @@ pub fn log_name(base_offset: Offset) -> String {
 #[must_use]
 pub fn index_name(base_offset: Offset) -> String {
     format!("{:020}.index", base_offset.0)
+}
+
+/// File name of what compaction made of the segments from `base_offset` on, the `sequence`th of its kind in this log.
+#[must_use]
+pub fn cleaned_name(base_offset: Offset, sequence: u32) -> String {
+    format!("{:020}.{sequence}.cleaned", base_offset.0)
+}
+
+/// The base offset and the sequence in a name that [`cleaned_name`] gave.
+#[must_use]
+pub fn parse_cleaned_name(name: &str) -> Option<(Offset, u32)> {
+    let (base_offset, sequence) = name.strip_suffix(".cleaned")?.split_once('.')?;
+    Some((parse(base_offset, "")?, sequence.parse().ok()?))
 }
 
 /// The base offset in a name that [`log_name`] gave.
@@ -97,6 +111,8 @@ pub struct Segment {
     pub watches: Vec<FileWatch>,
     /// Whether its file is still called [`NEXT_NAME`].
     pub named_next: bool,
+    /// The sequence in the name of its file, as long as that is one that [`cleaned_name`] gave.
+    pub cleaned: Option<u32>,
     /// How far the file holds batches or zeros, in bytes; known once it has been open.
     pub prepared: u64,
     /// How far it is to be prepared.
@@ -124,6 +140,7 @@ impl Segment {
             file: SegmentFile::Awaited,
             watches: Vec::new(),
             named_next: false,
+            cleaned: None,
             prepared: 0,
             prepare_to: 0,
             zeroing: None,
@@ -141,11 +158,17 @@ impl Segment {
     /// Its file's path.
     #[must_use]
     pub fn path(&self, dir: &str) -> String {
-        if self.named_next {
-            format!("{dir}/{NEXT_NAME}")
-        } else {
-            format!("{dir}/{}", log_name(self.base_offset))
+        match self.cleaned {
+            _ if self.named_next => format!("{dir}/{NEXT_NAME}"),
+            Some(sequence) => format!("{dir}/{}", cleaned_name(self.base_offset, sequence)),
+            None => format!("{dir}/{}", log_name(self.base_offset)),
         }
+    }
+
+    /// Whether its file has the name it is to keep.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        !self.named_next && self.cleaned.is_none()
     }
 
     /// The time that stands for the segment's age: its largest timestamp, or when it was begun.
@@ -173,7 +196,7 @@ impl Segment {
             }
         }
         let timestamp = header.max_timestamp();
-        if timestamp.0 >= 0 {
+        if timestamp.0 >= 0 && header.record_count() > 0 {
             self.first_timestamp.get_or_insert(timestamp);
             if self.max_timestamp.is_none_or(|max| timestamp > max.timestamp) {
                 self.max_timestamp =

@@ -44,6 +44,14 @@ pub struct LogSettings {
     pub producer_id_expiration_ms: i64,
     /// Whether `cleanup.policy` holds `compact`: offsets may then have gaps, and records need keys.
     pub compacted: bool,
+    /// `delete.retention.ms`: how long a tombstone lives after it was first cleaned.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`: how long a record stays uncompacted at least.
+    pub compaction_lag_ms_min: i64,
+    /// `max.compaction.lag.ms`: after how long it is compacted whatever the ratio.
+    pub compaction_lag_ms_max: i64,
+    /// `min.cleanable.dirty.ratio`, in millionths: which share of the log must be uncompacted before it is compacted.
+    pub cleanable_ratio_min_ppm: u32,
 }
 
 /// How much a notice matters.

@@ -17,19 +17,20 @@ const CHECKPOINT_BYTES: u64 = 64 << 20;
 impl Log {
     /// What `open` wants to be given: describes the log up to some offset at or below `flushed_offset`; up to its end
     /// if nothing waits to be written. Before recovery is through, what `open` was given (empty for nothing).
+    ///
+    /// What is given never falls behind what was given before, so that files may be let go of once a checkpoint without
+    /// them is stored.
     #[must_use]
-    pub fn checkpoint(&self) -> Bytes {
+    pub fn checkpoint(&mut self) -> Bytes {
         let at_rest = self.written == self.tail.end() && self.files_named(self.written);
         if self.state == LogState::Online && at_rest {
-            let (captured, mark) = self.capture();
-            self.taken.set(mark);
-            return captured.encode(self.log_start_offset).into();
+            self.capture_at_rest();
         }
         let Some((captured, mark)) = &self.snapshot else {
-            self.taken.set(CheckpointMark::default());
+            self.taken = CheckpointMark::default();
             return Bytes::new();
         };
-        self.taken.set(*mark);
+        self.taken = *mark;
         captured.encode(self.log_start_offset).into()
     }
 
@@ -41,7 +42,7 @@ impl Log {
 
     /// Tells that what `checkpoint` gave last is on stable storage.
     pub fn checkpoint_stored(&mut self) {
-        self.stored = self.taken.get();
+        self.stored = self.taken;
     }
 
     fn is_behind(&self, mark: CheckpointMark) -> bool {
@@ -67,6 +68,7 @@ impl Log {
             created: segment.created,
             first_timestamp: segment.first_timestamp,
             max_timestamp: segment.max_timestamp,
+            cleaned: segment.cleaned,
         });
         let captured = Checkpoint {
             log_start_offset: self.log_start_offset,
@@ -74,6 +76,9 @@ impl Log {
             start: self.segments.front().map_or(0, |first| first.start),
             segments: segments.collect(),
             doomed: self.doomed.iter().map(|doomed| doomed.base_offset).collect(),
+            cleaned_offset: self.cleaned_offset,
+            cleaned_sequence: self.cleaned_sequence,
+            replaced: self.replaced.iter().map(|replaced| replaced.base_offset).collect(),
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
         };
@@ -94,7 +99,14 @@ impl Log {
         if let Some(end) = end.filter(|&end| end <= self.written)
             && self.files_named(end)
         {
-            self.snapshot = self.capturing.take();
+            let captured = self.capturing.take();
+            let newer = |known: CheckpointMark, mark: CheckpointMark| {
+                mark.written >= known.written && mark.changes >= known.changes
+            };
+            let known = self.snapshot.as_ref().map_or(CheckpointMark::default(), |(_, mark)| *mark);
+            if captured.as_ref().is_some_and(|(_, mark)| newer(known, *mark)) {
+                self.snapshot = captured;
+            }
         }
     }
 }

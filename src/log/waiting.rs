@@ -65,6 +65,8 @@ pub enum Step {
         /// The offset of the batch that starts at `to`, if one is known to.
         next_offset: Option<Offset>,
     },
+    /// Something in a file that compaction has replaced since: when it is done, everything begins anew.
+    Stale,
     /// Going through batches in search of a time.
     Search {
         /// Which segment.
@@ -106,6 +108,32 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// The segments from `base_offset` up to `end_offset` (exclusive) are one now, with other places.
+    pub fn on_replaced(&mut self, base_offset: Offset, end_offset: Offset) {
+        let replaced = base_offset..end_offset;
+        self.places.retain(|place| !replaced.contains(&place.segment));
+        for wait in &mut self.waits {
+            match &mut wait.want {
+                Want::Time { from, .. } if replaced.contains(from) => *from = base_offset,
+                // Of no segment: it is looked for anew.
+                Want::LargestTime { segment, .. } if replaced.contains(segment) => *segment = Offset(-1),
+                Want::Batches { .. } | Want::Time { .. } | Want::LargestTime { .. } => {}
+            }
+            match wait.step {
+                Step::Locate { segment, .. } | Step::Fetch { segment, .. } | Step::Search { segment, .. }
+                    if replaced.contains(&segment) =>
+                {
+                    wait.step = Step::Stale;
+                }
+                Step::Blocked
+                | Step::Stale
+                | Step::Locate { .. }
+                | Step::Fetch { .. }
+                | Step::Search { .. } => {}
+            }
+        }
+    }
+
     /// A new name.
     pub fn ticket(&mut self) -> u64 {
         self.ticket_last += 1;

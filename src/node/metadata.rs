@@ -340,5 +340,9 @@ pub fn log_settings(topic: &TopicConfig, broker: &BrokerConfig) -> LogSettings {
         },
         producer_id_expiration_ms: broker.producer_id_expiration_ms,
         compacted: topic.cleanup_policy.compact,
+        delete_retention_ms: topic.delete_retention_ms,
+        compaction_lag_ms_min: topic.compaction_lag_ms_min,
+        compaction_lag_ms_max: topic.compaction_lag_ms_max,
+        cleanable_ratio_min_ppm: (topic.cleanable_dirty_ratio_min * 1e6) as u32,
     }
 }

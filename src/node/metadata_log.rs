@@ -490,6 +490,10 @@ fn log_settings() -> LogSettings {
         durability: Durability::Sync,
         producer_id_expiration_ms: i64::MAX,
         compacted: false,
+        delete_retention_ms: 86_400_000,
+        compaction_lag_ms_min: 0,
+        compaction_lag_ms_max: i64::MAX,
+        cleanable_ratio_min_ppm: 500_000,
     }
 }
 

@@ -86,6 +86,10 @@ fn draw_settings(rng: &mut Rng) -> LogSettings {
         },
         producer_id_expiration_ms: 30 * 24 * HOUR_MS,
         compacted: false,
+        delete_retention_ms: 86_400_000,
+        compaction_lag_ms_min: 0,
+        compaction_lag_ms_max: i64::MAX,
+        cleanable_ratio_min_ppm: 500_000,
     }
 }
 

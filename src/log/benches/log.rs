@@ -47,6 +47,10 @@ impl Bench {
             durability: Durability::Sync,
             producer_id_expiration_ms: i64::MAX,
             compacted: false,
+            delete_retention_ms: 86_400_000,
+            compaction_lag_ms_min: 0,
+            compaction_lag_ms_max: i64::MAX,
+            cleanable_ratio_min_ppm: 500_000,
         };
         let cx = &mut LogCx { now: NOW, disk: &mut queue, pool: &mut pool, notices: &mut notices };
         let log = Log::create(0, "bench".to_owned(), settings, cx);
