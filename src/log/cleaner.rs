@@ -252,6 +252,12 @@ impl Cleaner {
         self.run.is_none() && self.op.is_none() && self.removing.is_empty()
     }
 
+    /// Whether files of a run that was given up are still being made or removed.
+    #[must_use]
+    pub fn has_leftovers(&self) -> bool {
+        !self.removing.is_empty()
+    }
+
     /// Begins with a log. `step` follows. Panics: if another one is under way.
     pub fn begin(&mut self, log_slot: u32, log: &Log, cleanable: Cleanable, now: WallMs) {
         assert!(self.run.is_none(), "one log at a time");

@@ -367,6 +367,8 @@ pub struct Log {
     pub(crate) cleaned_offset: Offset,
     /// The last sequence given to a file that compaction made.
     pub(crate) cleaned_sequence: u32,
+    /// A segment was closed since `take_closed` was asked.
+    pub(crate) closed: bool,
     /// Compaction met damage: not again before the next start.
     pub(crate) uncleanable: bool,
     pub(crate) tail: Tail,
@@ -454,6 +456,7 @@ impl Log {
             replaced: Vec::new(),
             cleaned_offset: Offset(0),
             cleaned_sequence: 0,
+            closed: true,
             uncleanable: false,
             tail: Tail::new(FIRST_ADDRESS),
             producers: Producers::new(PRODUCERS_MAX),

@@ -163,6 +163,7 @@ impl Log {
         }
         self.segments.push_back(segment);
         self.changes += 1;
+        self.closed = true;
         self.name_next(cx);
         self.prepare_ahead(cx);
     }

@@ -137,6 +137,13 @@ impl Log {
         Some(found)
     }
 
+    /// Whether this is a compacted log that has closed a segment since this was asked: `cleanable` may have more to
+    /// say. Only when nothing is in the way of compaction.
+    pub fn take_closed(&mut self) -> bool {
+        let may = self.settings.compacted && self.replaced.is_empty();
+        may && std::mem::take(&mut self.closed)
+    }
+
     /// The segments that start before `end`, where another one starts.
     pub(crate) fn sources(&self, end: Offset) -> Vec<Source> {
         let pairs = self.segments.iter().zip(self.segments.iter().skip(1));

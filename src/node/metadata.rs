@@ -24,6 +24,7 @@ use crate::finding::STORE_SLOT;
 use crate::lifecycle::fatal;
 use crate::mesh::{MeshMessage, PartitionKey, Published, StartState};
 use crate::metadata_log::{Asker, MetadataLog, Outcome};
+use crate::owner::cleaning::cleaner_settings;
 use crate::phase::Phase;
 use crate::publishing::Waiting;
 use crate::shard::{Shard, owner_of};
@@ -254,6 +255,8 @@ impl Shard {
 
     fn change_broker_config(&mut self) {
         self.config = self.image.broker_config(self.broker_id, &self.settings.config);
+        let (cleaner, backoff_ms) = cleaner_settings(&self.config, self.settings.shard_count);
+        self.owner.set_cleaning(cleaner, backoff_ms);
         let ids: Vec<TopicId> = self.image.topics().map(|topic| topic.id).collect();
         for id in ids {
             self.change_topic_config(id);

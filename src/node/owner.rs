@@ -18,6 +18,7 @@ use hashbrown::HashMap;
 
 use crate::error::append_error_code;
 use crate::mesh::{AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, QueryResult};
+use crate::owner::cleaning::{CLEANER_SLOT, Cleaning};
 use crate::partition::{AppendWaiter, Deferred, Partition};
 use crate::slots::{SlotId, Slots};
 
@@ -103,6 +104,7 @@ pub struct Owner {
     fetches: Slots<FetchAsk>,
     queries: Slots<QueryAsk>,
     reads: BTreeMap<(u32, ReadTicket), ReadFor>,
+    cleaning: Cleaning,
     /// Notices of the logs, for the operator.
     pub notices: Vec<LogNotice>,
     /// Answers, in order; those to the own shard too.
@@ -117,12 +119,14 @@ macro_rules! cx {
     };
 }
 
+pub mod cleaning;
 mod reads;
 
 impl Owner {
-    /// Owns nothing yet; `start` follows. `tail_bytes_max`: how much memory the tails of all logs may hold together.
+    /// Owns nothing yet; `start` follows. `tail_bytes_max`: how much memory the tails of all logs may hold together;
+    /// `seed`: 16 secret bytes.
     #[must_use]
-    pub fn new(shard: ShardId, tail_bytes_max: u64) -> Owner {
+    pub fn new(shard: ShardId, tail_bytes_max: u64, seed: [u64; 2]) -> Owner {
         Owner {
             shard,
             partitions: Vec::new(),
@@ -142,6 +146,7 @@ impl Owner {
             fetches: Slots::default(),
             queries: Slots::default(),
             reads: BTreeMap::new(),
+            cleaning: Cleaning::new(seed),
             notices: Vec::new(),
             out: Vec::new(),
             disk_full: false,
@@ -194,6 +199,7 @@ impl Owner {
             if slot == NO_SLOT {
                 continue;
             }
+            self.stop_cleaning(Some(slot), now, disk);
             self.fail_waiters(slot, ErrorCode::UnknownTopicOrPartition);
             self.wake_watchers(slot, now, disk);
             let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
@@ -212,10 +218,11 @@ impl Owner {
         let partitions = &mut self.partitions;
         let free = &mut self.free;
         let dirty = &self.dirty;
+        let touched = self.cleaning.is_touching();
         self.doomed.retain(|&slot| {
             let partition = partitions[slot as usize].as_ref().expect("doomed partitions are kept");
             let offline = matches!(partition.log.state(), LogState::Offline(_));
-            if !(partition.log.is_idle() || offline) || dirty.contains(&slot) {
+            if !(partition.log.is_idle() || offline) || dirty.contains(&slot) || touched {
                 return true;
             }
             gone.push(partition.dir.clone());
@@ -407,6 +414,9 @@ impl Owner {
             self.pool.on_disk(token, result, disk, &mut self.notices);
             return;
         }
+        if slot == CLEANER_SLOT {
+            return self.on_cleaner_disk(token, result, now, disk);
+        }
         let Some(partition) = self.partitions.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let was_opening = matches!(partition.log.state(), LogState::Opening);
         let progress = partition.log.on_disk(token, result, cx!(self, now, disk));
@@ -497,6 +507,7 @@ impl Owner {
             }
         }
         self.bound_tails();
+        self.look_for_dirt(now, disk);
     }
 
     /// Gives back the oldest flushed tail memory of all logs if together they hold more than the shard may.
@@ -516,6 +527,7 @@ impl Owner {
     /// Begins the end: no further append; wait for `is_idle`.
     pub fn seal(&mut self, now: Now, disk: &mut DiskQueue) {
         self.sealed = true;
+        self.stop_cleaning(None, now, disk);
         for slot in 0..self.partitions.len() as u32 {
             if self.partitions[slot as usize].is_some() {
                 self.fail_deferred(slot, ErrorCode::NotLeaderOrFollower);
@@ -532,6 +544,7 @@ impl Owner {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.pool.is_idle()
+            && self.cleaning.is_idle()
             && self.partitions.iter().flatten().all(|partition| {
                 partition.log.is_idle() || matches!(partition.log.state(), LogState::Offline(_))
             })

@@ -21,6 +21,7 @@ use crate::fetch_session::FetchSessions;
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::MetadataLog;
 use crate::owner::Owner;
+use crate::owner::cleaning::cleaner_settings;
 use crate::pending::{Pending, RequestMeta};
 use crate::phase::Phase;
 use crate::publishing::Publishing;
@@ -111,6 +112,12 @@ impl Shard {
     pub fn new(settings: ShardSettings) -> Shard {
         assert!(settings.shard.0 < settings.shard_count, "shards are numbered from 0");
         let config = BrokerConfig::of_settings(&settings.config);
+        // A stream of its own: what the others give must not depend on it.
+        let mut hashing = Rng::new(!settings.seed);
+        let tail_bytes_max = TAIL_BYTES_MAX / u64::from(settings.shard_count);
+        let mut owner = Owner::new(settings.shard, tail_bytes_max, [hashing.next_u64(), hashing.next_u64()]);
+        let (cleaner, backoff_ms) = cleaner_settings(&config, settings.shard_count);
+        owner.set_cleaning(cleaner, backoff_ms);
         let sessions_max =
             (config.fetch_session_count_max.max(0) as usize).div_ceil(settings.shard_count.into());
         Shard {
@@ -120,7 +127,7 @@ impl Shard {
             image: ClusterImage::new(),
             metadata_version: 0,
             topic_configs: BTreeMap::new(),
-            owner: Owner::new(settings.shard, TAIL_BYTES_MAX / u64::from(settings.shard_count)),
+            owner,
             metadata_log: None,
             publishing: Publishing::default(),
             drained_others: 0,
@@ -195,6 +202,9 @@ impl Shard {
             if ready.is_empty() && self.ready.is_empty() && !self.owner.is_dirty() {
                 break;
             }
+        }
+        if let Some(at) = self.owner.take_cleaning_deadline() {
+            self.timers.add(at, Deadline::Cleaning);
         }
         for notice in self.owner.notices.drain(..) {
             fx.lifecycle
@@ -456,6 +466,7 @@ impl Shard {
             match deadline {
                 Deadline::Pending(id) => self.on_fetch_deadline(now, id, fx),
                 Deadline::Housekeeping => self.housekeep(now, fx),
+                Deadline::Cleaning => self.owner.on_cleaning_deadline(now, &mut fx.disk),
                 Deadline::Space => self.on_space_deadline(fx),
             }
         }

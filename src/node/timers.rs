@@ -18,6 +18,8 @@ pub enum Deadline {
     Pending(SlotId),
     /// The shard's housekeeping: retention, idle connections, checkpoints.
     Housekeeping,
+    /// Compaction takes its next step.
+    Cleaning,
     /// The disk is filling up: time to look at it again.
     Space,
 }

@@ -50,6 +50,16 @@ pub struct BrokerConfig {
     pub described_partition_count_max: i32,
     /// `producer.id.expiration.ms`; at least 1; dynamic.
     pub producer_id_expiration_ms: i64,
+    /// `log.cleaner.enable`.
+    pub cleaner_enabled: bool,
+    /// `log.cleaner.backoff.ms`; dynamic.
+    pub cleaner_backoff_ms: i64,
+    /// `log.cleaner.dedupe.buffer.size`, shared out among the shards; dynamic.
+    pub cleaner_map_bytes: i64,
+    /// `log.cleaner.io.buffer.load.factor`; dynamic.
+    pub cleaner_map_load: f64,
+    /// `log.cleaner.io.max.bytes.per.second`, shared out among the shards; dynamic.
+    pub cleaner_io_bytes_per_second_max: f64,
     /// `log.retention.check.interval.ms`; at least 1.
     pub retention_check_interval_ms: i64,
     /// What a topic without settings of its own gets; dynamic.
@@ -92,6 +102,11 @@ impl BrokerConfig {
             fetch_session_count_max: reader.int("max.incremental.fetch.session.cache.slots"),
             described_partition_count_max: reader.int("max.request.partition.size.limit"),
             producer_id_expiration_ms: reader.long("producer.id.expiration.ms"),
+            cleaner_enabled: reader.flag("log.cleaner.enable"),
+            cleaner_backoff_ms: reader.long("log.cleaner.backoff.ms"),
+            cleaner_map_bytes: reader.long("log.cleaner.dedupe.buffer.size"),
+            cleaner_map_load: reader.double("log.cleaner.io.buffer.load.factor"),
+            cleaner_io_bytes_per_second_max: reader.double("log.cleaner.io.max.bytes.per.second"),
             retention_check_interval_ms: reader.long("log.retention.check.interval.ms"),
             topic_defaults: TopicConfig::defaults(layers),
         }
@@ -115,6 +130,13 @@ impl Reader<'_> {
         match self.value(key) {
             Some(Value::Int(value)) => value,
             other => unreachable!("{key} is a number with a default, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn double(&self, key: &str) -> f64 {
+        match self.value(key) {
+            Some(Value::Double(value)) => value,
+            other => unreachable!("{key} is a double with a default, not {other:?}"),
         }
     }
 

@@ -367,12 +367,53 @@ pub static BROKER: &[Definition] = &[
         "The addresses to listen on, as NAME://host:port; no host means every interface.",
     ),
     dynamic(
+        "log.cleaner.backoff.ms",
+        ConfigType::Long,
+        Some("15000"),
+        Valid::Range(0, LONG_MAX),
+        &[],
+        "How long compaction sleeps when there is nothing to do. A compacted log that closes a segment wakes \
+         it earlier.",
+    ),
+    dynamic(
+        "log.cleaner.dedupe.buffer.size",
+        ConfigType::Long,
+        Some("134217728"),
+        Valid::Range(0, LONG_MAX),
+        &[],
+        "How many bytes of memory compaction may take to tell keys apart, all shards together: 24 bytes a key. \
+         What does not fit takes more than one run.",
+    ),
+    dynamic(
         "log.cleaner.delete.retention.ms",
         ConfigType::Long,
         Some("86400000"),
         Valid::Range(0, LONG_MAX),
         &[],
         "The default of the topic setting 'delete.retention.ms'.",
+    ),
+    fixed(
+        "log.cleaner.enable",
+        ConfigType::Boolean,
+        Some("true"),
+        Valid::Any,
+        "Whether topics with cleanup.policy=compact are compacted. Without it they grow for ever.",
+    ),
+    dynamic(
+        "log.cleaner.io.buffer.load.factor",
+        ConfigType::Double,
+        Some("0.9"),
+        Valid::DoubleRange(0.01, 0.99),
+        &[],
+        "How full the memory of 'log.cleaner.dedupe.buffer.size' may become.",
+    ),
+    dynamic(
+        "log.cleaner.io.max.bytes.per.second",
+        ConfigType::Double,
+        Some("1.7976931348623157E308"),
+        Valid::DoubleRange(1.0, f64::MAX),
+        &[],
+        "How many bytes compaction may read and write per second, all shards together.",
     ),
     dynamic(
         "log.cleaner.max.compaction.lag.ms",
