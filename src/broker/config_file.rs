@@ -31,6 +31,7 @@ const SHORT: &[(&str, &str)] = &[
     ("shards", "corelane.shards"),
     ("idle.spin.us", "corelane.idle.spin.us"),
     ("durability", "corelane.durability"),
+    ("memory.bytes", "corelane.memory.bytes"),
 ];
 
 /// Gathers file, `environment` and `args`, weakest first. Errors: a sentence for whoever started the broker.

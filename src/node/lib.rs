@@ -5,6 +5,7 @@
 
 pub mod slots;
 
+pub mod memory;
 pub mod send;
 
 pub mod session;

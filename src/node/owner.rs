@@ -17,6 +17,7 @@ use corelane_wire::error_code::ErrorCode;
 use hashbrown::HashMap;
 
 use crate::error::append_error_code;
+use crate::memory::MemoryLimits;
 use crate::mesh::{AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, QueryResult};
 use crate::owner::cleaning::{CLEANER_SLOT, Cleaning};
 use crate::partition::{AppendWaiter, Deferred, Partition};
@@ -24,9 +25,6 @@ use crate::slots::{SlotId, Slots};
 
 /// The slot of the pool's disk operations; logs have small ones.
 pub const POOL_SLOT: u32 = u32::MAX;
-
-/// Batches of all partitions that wait for their logs, in bytes; beyond it they are refused.
-const DEFERRED_BYTES_MAX: usize = 256 << 20;
 
 /// The tails are looked at each time this fraction of their limit was appended: often enough to keep the limit, too
 /// seldom to be felt.
@@ -96,8 +94,13 @@ pub struct Owner {
     opening: u32,
     doomed: Vec<u32>,
     deferred_bytes: usize,
-    tail_bytes_max: u64,
+    limits: MemoryLimits,
+    /// What the tails held when they were last looked at.
+    tail_bytes: u64,
+    /// What was appended since.
     appended_bytes: u64,
+    /// A completion has come since, so some of it may be given back.
+    tails_shrink: bool,
     sealed: bool,
     watches: Slots<Watch>,
     watch_of: BTreeMap<(ShardId, SlotId), SlotId>,
@@ -123,10 +126,9 @@ pub mod cleaning;
 mod reads;
 
 impl Owner {
-    /// Owns nothing yet; `start` follows. `tail_bytes_max`: how much memory the tails of all logs may hold together;
-    /// `seed`: 16 secret bytes.
+    /// Owns nothing yet; `start` follows. `seed`: 16 secret bytes.
     #[must_use]
-    pub fn new(shard: ShardId, tail_bytes_max: u64, seed: [u64; 2]) -> Owner {
+    pub fn new(shard: ShardId, limits: MemoryLimits, seed: [u64; 2]) -> Owner {
         Owner {
             shard,
             partitions: Vec::new(),
@@ -138,8 +140,10 @@ impl Owner {
             opening: 0,
             doomed: Vec::new(),
             deferred_bytes: 0,
-            tail_bytes_max,
+            limits,
+            tail_bytes: 0,
             appended_bytes: 0,
+            tails_shrink: false,
             sealed: false,
             watches: Slots::default(),
             watch_of: BTreeMap::new(),
@@ -284,6 +288,9 @@ impl Owner {
         if self.disk_full {
             return refused(ErrorCode::KafkaStorageError);
         }
+        if !self.has_tail_room(batch.len()) {
+            return refused(ErrorCode::RequestTimedOut);
+        }
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
         if !partition.deferred.is_empty() {
             return self.defer(slot, Deferred { origin, ask, index, batch: Bytes::copy_from_slice(batch) });
@@ -300,7 +307,7 @@ impl Owner {
 
     /// Keeps a batch until its log takes it.
     fn defer(&mut self, slot: u32, deferred: Deferred) -> Option<AppendResult> {
-        if self.deferred_bytes + deferred.batch.len() > DEFERRED_BYTES_MAX || self.sealed {
+        if self.deferred_bytes + deferred.batch.len() > self.limits.deferred || self.sealed {
             return Some(failed_append(deferred.index, ErrorCode::RequestTimedOut, Offset(-1)));
         }
         self.deferred_bytes += deferred.batch.len();
@@ -380,7 +387,7 @@ impl Owner {
 
     /// Ends the turn of every log that was written to.
     pub fn end_turn(&mut self, now: Now, disk: &mut DiskQueue) {
-        if self.appended_bytes > self.tail_bytes_max / TAIL_CHECKS {
+        if self.appended_bytes > self.limits.tails / TAIL_CHECKS {
             self.bound_tails();
         }
         for slot in core::mem::take(&mut self.dirty) {
@@ -418,6 +425,7 @@ impl Owner {
             return self.on_cleaner_disk(token, result, now, disk);
         }
         let Some(partition) = self.partitions.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        self.tails_shrink = true;
         let was_opening = matches!(partition.log.state(), LogState::Opening);
         let progress = partition.log.on_disk(token, result, cx!(self, now, disk));
         let deleted = partition.deleted;
@@ -513,15 +521,36 @@ impl Owner {
     /// Gives back the oldest flushed tail memory of all logs if together they hold more than the shard may.
     fn bound_tails(&mut self) {
         self.appended_bytes = 0;
-        let logs = || self.partitions.iter().flatten().map(|partition| &partition.log);
-        let tail_bytes: u64 = logs().map(Log::tail_bytes).sum();
-        if tail_bytes > self.tail_bytes_max {
-            let holders = logs().filter(|log| log.tail_bytes() > 0).count().max(1) as u64;
-            let share = self.tail_bytes_max / 2 / holders;
+        self.tails_shrink = false;
+        self.tail_bytes = self.tails_held();
+        if self.tail_bytes > self.limits.tails {
+            let holders = self.logs().filter(|log| log.tail_bytes() > 0).count().max(1) as u64;
+            let share = self.limits.tails / 2 / holders;
             for partition in self.partitions.iter_mut().flatten() {
                 partition.log.evict_tail(share);
             }
+            self.tail_bytes = self.tails_held();
         }
+    }
+
+    fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.partitions.iter().flatten().map(|partition| &partition.log)
+    }
+
+    fn tails_held(&self) -> u64 {
+        self.logs().map(Log::tail_bytes).sum()
+    }
+
+    /// Whether the tails can hold `bytes` more. They can if they hold nothing, whatever the limit.
+    fn has_tail_room(&mut self, bytes: usize) -> bool {
+        let over = |owner: &Owner| {
+            let held = owner.tail_bytes + owner.appended_bytes;
+            held > 0 && held + bytes as u64 > owner.limits.tails
+        };
+        if over(self) && (self.tails_shrink || self.appended_bytes > 0) {
+            self.bound_tails();
+        }
+        !over(self)
     }
 
     /// Begins the end: no further append; wait for `is_idle`.

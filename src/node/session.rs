@@ -157,6 +157,12 @@ impl Session {
         self.last_active = now;
     }
 
+    /// Bytes of the answers that are ready or being sent.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
+    }
+
     /// Whether nothing is awaited, ready or being sent.
     #[must_use]
     pub fn is_drained(&self) -> bool {

@@ -18,6 +18,7 @@ use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 
 use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
 use crate::fetch_session::FetchSessions;
+use crate::memory::MemoryLimits;
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::MetadataLog;
 use crate::owner::Owner;
@@ -30,17 +31,12 @@ use crate::session::Session;
 use crate::slots::{SlotId, Slots};
 use crate::timers::{Deadline, Timers};
 
-/// Incomplete and waiting frames of all connections of a shard, in bytes. A connection that would take it beyond is
-/// closed: waiting would let slow peers hold everybody's memory.
-const INBOX_BYTES_MAX: usize = 512 << 20;
-
 /// So many refused connections are told one by one between two housekeepings; more are counted, so that peers who
 /// send garbage cannot fill the disk with our log.
 pub(crate) const REFUSALS_TOLD_MAX: u64 = 10;
 
-/// Memory for the tails of all logs of the broker, in bytes, shared out evenly among its shards; beyond it the oldest
-/// flushed parts are given back.
-const TAIL_BYTES_MAX: u64 = 512 << 20;
+/// The least that one fetch may get, however much memory slow readers hold.
+const ANSWER_BYTES_MIN: u32 = 64 << 10;
 
 /// What a shard must know from its start; fixed while it runs.
 #[derive(Debug, Clone)]
@@ -85,7 +81,9 @@ pub struct Shard {
     pub(crate) drained_badly: bool,
     pub(crate) sessions: Vec<Option<Session>>,
     pub(crate) session_count: usize,
+    pub(crate) limits: MemoryLimits,
     pub(crate) inbox_bytes: usize,
+    pub(crate) unsent_bytes: usize,
     /// Connections closed for what they sent since the last housekeeping.
     pub(crate) refused_count: u64,
     pub(crate) ready: Vec<ConnId>,
@@ -114,8 +112,8 @@ impl Shard {
         let config = BrokerConfig::of_settings(&settings.config);
         // A stream of its own: what the others give must not depend on it.
         let mut hashing = Rng::new(!settings.seed);
-        let tail_bytes_max = TAIL_BYTES_MAX / u64::from(settings.shard_count);
-        let mut owner = Owner::new(settings.shard, tail_bytes_max, [hashing.next_u64(), hashing.next_u64()]);
+        let limits = MemoryLimits::of(config.memory_bytes, settings.shard_count);
+        let mut owner = Owner::new(settings.shard, limits, [hashing.next_u64(), hashing.next_u64()]);
         let (cleaner, backoff_ms) = cleaner_settings(&config, settings.shard_count);
         owner.set_cleaning(cleaner, backoff_ms);
         let sessions_max =
@@ -134,7 +132,9 @@ impl Shard {
             drained_badly: false,
             sessions: Vec::new(),
             session_count: 0,
+            limits,
             inbox_bytes: 0,
+            unsent_bytes: 0,
             refused_count: 0,
             ready: Vec::new(),
             pending: Slots::default(),
@@ -173,7 +173,10 @@ impl Shard {
             Event::Received { conn, bytes } => self.on_received(now, conn, bytes, fx),
             Event::Sent { conn } => {
                 if let Some(session) = self.session_mut(conn) {
+                    let before = session.unsent_bytes();
                     session.on_sent(now.mono);
+                    let sent = before - session.unsent_bytes();
+                    self.unsent_bytes -= sent;
                     self.ready.push(conn);
                 }
             }
@@ -226,6 +229,8 @@ impl Shard {
         assert_eq!(live, self.session_count);
         let inbox: usize = self.sessions.iter().flatten().map(|session| session.inbox.len()).sum();
         assert_eq!(inbox, self.inbox_bytes);
+        let unsent: usize = self.sessions.iter().flatten().map(Session::unsent_bytes).sum();
+        assert_eq!(unsent, self.unsent_bytes);
     }
 
     pub(crate) fn owner_of(&self, topic: TopicId, partition: i32) -> (PartitionKey, ShardId) {
@@ -260,6 +265,7 @@ impl Shard {
         {
             let session = entry.take().expect("just looked at");
             self.inbox_bytes -= session.inbox.len();
+            self.unsent_bytes -= session.unsent_bytes();
             self.session_count -= 1;
         }
     }
@@ -290,7 +296,7 @@ impl Shard {
         // The common case: whole frames, served where they lie.
         let mut rest = bytes;
         while !rest.is_empty() {
-            if !self.session_mut(conn).is_some_and(|session| session.may_start()) {
+            if !self.may_start(conn) {
                 break;
             }
             match split(rest, self.config.request_bytes_max as u32) {
@@ -312,11 +318,11 @@ impl Shard {
 
     /// Keeps bytes that cannot be served yet.
     fn stash(&mut self, conn: ConnId, bytes: &[u8], fx: &mut Effects) {
-        if self.inbox_bytes + bytes.len() > INBOX_BYTES_MAX {
-            self.refuse(conn, "the shard's memory for incomplete requests is used up", fx);
-            return;
+        if self.inbox_bytes + bytes.len() > self.limits.inbox {
+            self.refuse_largest_inbox(conn, bytes.len(), fx);
         }
         let request_bytes_max = self.config.request_bytes_max as u32;
+        let may_start = self.may_start(conn);
         let Some(session) = self.session_mut(conn) else { return };
         if session.closing {
             return;
@@ -329,7 +335,7 @@ impl Shard {
             let room = whole.min((2 * session.inbox.len()).max(1 << 20));
             session.inbox.reserve(room.saturating_sub(session.inbox.len()));
         }
-        let pause = !session.may_start() && !session.paused;
+        let pause = !may_start && !session.paused;
         session.paused |= pause;
         self.inbox_bytes += bytes.len();
         if pause {
@@ -337,13 +343,29 @@ impl Shard {
         }
     }
 
+    /// Makes room for `bytes` more of `conn` by closing whoever holds most, `conn` itself if that is the one. So a crowd
+    /// that fills the memory with unfinished requests loses its own first.
+    fn refuse_largest_inbox(&mut self, conn: ConnId, bytes: usize, fx: &mut Effects) {
+        let held = |session: &Session| session.inbox.len() + if session.conn == conn { bytes } else { 0 };
+        while self.inbox_bytes + bytes > self.limits.inbox {
+            let open = self.sessions.iter().flatten().filter(|session| !session.closing);
+            let Some(largest) = open.max_by_key(|session| held(session)).map(|session| session.conn) else {
+                return;
+            };
+            self.refuse(largest, "the shard's memory for incomplete requests is used up", fx);
+            if largest == conn {
+                return;
+            }
+        }
+    }
+
     fn serve_inbox(&mut self, now: Now, conn: ConnId, fx: &mut Effects) {
         loop {
             let request_bytes_max = self.config.request_bytes_max as u32;
-            let Some(session) = self.session_mut(conn) else { return };
-            if !session.may_start() {
+            if !self.may_start(conn) {
                 return;
             }
+            let Some(session) = self.session_mut(conn) else { return };
             let consumed = match split(&session.inbox, request_bytes_max) {
                 Ok(Split::Frame { consumed, .. }) => consumed,
                 Ok(Split::NeedMore { .. }) => return,
@@ -373,10 +395,27 @@ impl Shard {
         }
     }
 
+    /// Whether another request of the connection may start: its own limits, and no answer is left lying while the
+    /// shard's memory for them is used up.
+    fn may_start(&mut self, conn: ConnId) -> bool {
+        let full = self.unsent_bytes >= self.limits.unsent;
+        self.session_mut(conn)
+            .is_some_and(|session| session.may_start() && !(full && session.unsent_bytes() > 0))
+    }
+
+    /// How much one answer may hold while others wait to be taken: a fraction of what is left, and never nothing.
+    pub(crate) fn answer_bytes_max(&self) -> u32 {
+        let left = self.limits.unsent.saturating_sub(self.unsent_bytes);
+        u32::try_from(left / 4).unwrap_or(u32::MAX).max(ANSWER_BYTES_MIN)
+    }
+
     /// Fills a request's place in its connection's order.
     pub(crate) fn respond(&mut self, meta: RequestMeta, response: Option<Vec<SendPart>>) {
         if let Some(session) = self.session_mut(meta.conn) {
+            let before = session.unsent_bytes();
             session.complete(meta.sequence, response);
+            let more = session.unsent_bytes() - before;
+            self.unsent_bytes += more;
             self.ready.push(meta.conn);
         }
     }
@@ -389,11 +428,12 @@ impl Shard {
         if let Some(parts) = session.next_send() {
             fx.net.push(NetEffect::Send { conn, parts });
         }
-        if !session.inbox.is_empty() && session.may_start() {
+        if !session.inbox.is_empty() {
             self.serve_inbox(now, conn, fx);
         }
+        let may_start = self.may_start(conn);
         let Some(session) = self.session_mut(conn) else { return };
-        if session.paused && session.may_start() && !session.closing {
+        if session.paused && may_start && !session.closing {
             session.paused = false;
             fx.net.push(NetEffect::Resume { conn });
         }

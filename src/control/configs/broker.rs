@@ -28,6 +28,8 @@ pub struct BrokerConfig {
     pub shard_count: Option<u16>,
     /// `corelane.idle.spin.us`.
     pub idle_spin_us: u32,
+    /// `corelane.memory.bytes`; at least 64 MiB.
+    pub memory_bytes: u64,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `delete.topic.enable`.
@@ -90,6 +92,7 @@ impl BrokerConfig {
             http_listen: reader.text("corelane.http.listen").expect("it has a default"),
             shard_count: u16::try_from(reader.int("corelane.shards")).ok().filter(|&count| count > 0),
             idle_spin_us: u32::try_from(reader.int("corelane.idle.spin.us")).expect("its range starts at 0"),
+            memory_bytes: reader.long("corelane.memory.bytes").unsigned_abs(),
             auto_create_topics: reader.flag("auto.create.topics.enable"),
             delete_topics: reader.flag("delete.topic.enable"),
             partition_count_default: reader.int("num.partitions"),

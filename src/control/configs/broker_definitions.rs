@@ -199,6 +199,15 @@ pub static BROKER: &[Definition] = &[
          dedicated cores save a wake-up per request.",
     ),
     fixed(
+        "corelane.memory.bytes",
+        ConfigType::Long,
+        Some("2147483648"),
+        Valid::Range(64 << 20, i64::MAX),
+        "What the broker may hold in memory of what clients send and have not taken yet, in bytes, all shards \
+         together: the logs' tails, unfinished requests, answers, waiting batches. At the limit producers are told \
+         to try again, readers get less at once, and connections with unfinished requests are closed.",
+    ),
+    fixed(
         "corelane.shards",
         ConfigType::Int,
         Some("0"),

@@ -57,6 +57,7 @@ impl Shard {
             }
         };
         let bytes_max = request.max_bytes.clamp(0, self.config.fetch_bytes_max) as u32;
+        let bytes_max = bytes_max.min(self.answer_bytes_max());
         let wait_until = now.mono.plus_ms(request.max_wait_ms.max(0) as u64);
         let pending = PendingFetch {
             kind,
