@@ -35,6 +35,11 @@ impl Connection {
         Ok(Connection { stream, answer: Vec::new() })
     }
 
+    /// The bare socket.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Sends a frame.
     pub fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.stream.write_all(frame)

@@ -1,12 +1,44 @@
-//! `corelane-bench`: measures a broker from outside, as a client and as a neighbour on the same machine.
+//! `corelane-bench`: loads and measures a broker from outside, as a client and as a neighbour on the same machine.
 //!
-//! Every figure that `src/README.md` quotes comes from a subcommand of `measure`; each prints what it compares with in
-//! the same run, since a lone figure of a shared machine says nothing. Not a load generator (yet): one connection, known
-//! sizes.
+//! `run` loads any Kafka-compatible broker with a workload; see `README.md`. Every figure that `src/README.md` quotes
+//! comes from a subcommand of `measure`; each prints what it compares with in the same run, since a lone figure of a
+//! shared machine says nothing.
 
-mod broker;
+mod clock;
+mod pacing;
+mod content;
+mod keys;
+mod batches;
+mod hdr;
+mod verify;
+mod workload;
 mod connection;
+mod syscalls;
+mod process;
+mod machine;
+mod link;
+mod poll;
+mod cluster;
+mod tally;
+mod plan;
+mod producer;
+mod consumer;
+mod lane;
+mod load;
+mod live;
+mod results;
+mod run;
+mod summary;
+mod report;
+mod contender;
+mod crosscheck;
+mod compare;
+mod limits;
+mod suite;
+mod null_broker;
+mod broker;
 mod measure;
+mod commands;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +57,18 @@ enum Command {
     /// Measures one property of a broker that is started for it, beside what the machine itself can do
     #[command(subcommand)]
     Measure(Measure),
+    /// Loads a running broker with a workload, verifies what arrives and stores the results
+    Run(commands::RunArgs),
+    /// Loads Corelane, Apache Kafka and others in turn, with the same workload on the same cores and disk
+    Compare(commands::CompareArgs),
+    /// Draws stored runs side by side into one HTML page
+    Report(commands::ReportArgs),
+    /// Measures what the machine itself can do: network, disk, memory
+    Limits(commands::LimitsArgs),
+    /// Serves as the ceiling for Produce: writes what it receives, synced, and answers
+    NullBroker(commands::NullBrokerArgs),
+    /// Lists the workloads that come with the program, or prints one
+    Workloads(commands::WorkloadsArgs),
 }
 
 /// What all measurements need.
@@ -115,8 +159,28 @@ enum Measure {
 }
 
 fn main() -> ExitCode {
-    let Command::Measure(what) = Cli::parse().command;
-    let measured = match what {
+    let done = match Cli::parse().command {
+        Command::Measure(what) => measured(what).map(|()| true),
+        Command::Run(args) => commands::run(&args),
+        Command::Compare(args) => commands::compare(&args),
+        Command::Report(args) => commands::report(&args).map(|()| true),
+        Command::Limits(args) => commands::limits(&args).map(|()| true),
+        Command::NullBroker(args) => commands::null_broker(&args).map(|()| true),
+        Command::Workloads(args) => commands::workloads(&args).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        // It ran to its end, and the broker failed it: records are wrong or missing, or a request was refused.
+        Ok(false) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("corelane-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measured(what: Measure) -> std::io::Result<()> {
+    match what {
         Measure::Start { common, rounds, partitions, mib } => {
             measure::rest::start(&common, rounds, partitions, mib)
         }
@@ -126,13 +190,6 @@ fn main() -> ExitCode {
         Measure::Room { common, partitions } => measure::rest::room(&common, partitions),
         Measure::Cost { common, requests, records, bytes, depth } => {
             measure::cost::cost(&common, requests, records, bytes, depth)
-        }
-    };
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("corelane-bench: {error}");
-            ExitCode::FAILURE
         }
     }
 }

@@ -10,6 +10,7 @@ mod clients;
 mod crash;
 mod full_disk;
 mod hostile;
+mod load;
 mod serve;
 mod tidy;
 mod tools;

@@ -1,14 +1,11 @@
 //! System calls and CPU per request, counted from outside by perf and the kernel's accounting.
 
 use std::io;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Common;
 use crate::broker::{Broker, fresh};
 use crate::connection::{Connection, fetch_request, produce_request};
+use crate::syscalls::Counting;
 
 const TOPIC: &str = "cost";
 
@@ -52,34 +49,15 @@ fn measure(
     requests: u32,
     mut work: impl FnMut() -> io::Result<()>,
 ) -> io::Result<()> {
-    let perf = start_perf(broker.pid());
+    let counting = Counting::start(broker.pid());
     let before = broker.cpu()?;
     work()?;
     let cpu = broker.cpu()? - before;
     let per_request = |total: f64| total / f64::from(requests);
-    let calls = match perf.and_then(stop_perf) {
+    let calls = match counting.and_then(Counting::stop) {
         Ok(calls) => format!("{:.2} system calls", per_request(calls as f64)),
         Err(error) => format!("system calls unknown ({error})"),
     };
     println!("{name:<16} {:.1} us of CPU and {calls} per request", per_request(cpu.as_secs_f64() * 1e6));
     Ok(())
-}
-
-fn start_perf(pid: u32) -> io::Result<Child> {
-    let perf = Command::new("perf")
-        .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", &pid.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // perf has no sign of being attached; what it misses in its first moments is a fraction of a per cent.
-    std::thread::sleep(Duration::from_millis(300));
-    Ok(perf)
-}
-
-fn stop_perf(perf: Child) -> io::Result<u64> {
-    kill_process(Pid::from_child(&perf), Signal::INT)?;
-    let said = perf.wait_with_output()?.stderr;
-    let said = String::from_utf8_lossy(&said);
-    let count = said.lines().find_map(|line| line.split(',').next()?.trim().parse().ok());
-    count.ok_or_else(|| io::Error::other(format!("perf said: {}", said.trim())))
 }

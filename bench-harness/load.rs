@@ -1,0 +1,222 @@
+//! Runs a load from beginning to end: starts the threads, follows them second by second, ends when everything has
+//! arrived or no longer will, and settles what was found.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use rustix::thread::CpuSet;
+
+use crate::clock::{self, SECOND};
+use crate::consumer::share;
+use crate::lane::{Lane, Outcome, Progress, Task};
+use crate::plan::Plan;
+use crate::tally::{Second, Totals};
+use crate::verify::Findings;
+
+/// After the last record was due: how long answers and consumers may take to finish ...
+const FINISH_DEADLINE: u64 = 60 * SECOND;
+
+/// ... and how long nothing may move before the rest is given up.
+const STILL_DEADLINE: u64 = 10 * SECOND;
+
+/// Between two looks at the threads.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a load brought.
+pub struct Loaded {
+    /// All threads' counts.
+    pub totals: Totals,
+    /// What verification found; settled against what was acknowledged.
+    pub findings: Findings,
+    /// Acknowledged records by producer number and slot.
+    pub acknowledged: Vec<(u32, Vec<u64>)>,
+    /// When the load began and ended, by the run's clock.
+    pub span: std::ops::Range<u64>,
+}
+
+/// Runs `plan` on one thread per core of `cpus`, or of this process if none are given.
+///
+/// `earlier` holds what loads before this one on the same topics were acknowledged: their records have to arrive too.
+/// `watch` is called with every second that is over. Errors: connections that could not be had.
+pub fn run(
+    plan: Arc<Plan>,
+    cpus: &[usize],
+    consume: bool,
+    earlier: &[(u32, Vec<u64>)],
+    mut watch: impl FnMut(&Second),
+) -> io::Result<Loaded> {
+    let (sender, seconds) = mpsc::channel();
+    let finish = Arc::new(AtomicBool::new(false));
+    let lanes = if cpus.is_empty() { thread::available_parallelism()?.get() } else { cpus.len() };
+    let mut tasks: Vec<Task> = (0..lanes)
+        .map(|_| Task {
+            plan: Arc::clone(&plan),
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            idle_connections: 0,
+            progress: Arc::new(Progress::default()),
+            finish: Arc::clone(&finish),
+            seconds: sender.clone(),
+        })
+        .collect();
+    drop(sender);
+    deal(&plan, consume, &mut tasks);
+    let progress: Vec<Arc<Progress>> = tasks.iter().map(|task| Arc::clone(&task.progress)).collect();
+    let threads: Vec<_> = tasks
+        .into_iter()
+        .enumerate()
+        .map(|(at, task)| {
+            let cpu = cpus.get(at).copied();
+            thread::spawn(move || {
+                pin(cpu)?;
+                Lane::open(task)?.run()
+            })
+        })
+        .collect();
+    let mut collector = Collector { open: Vec::new(), lanes };
+    let fan_out = if consume && plan.workload.consumers > 0 { u64::from(plan.workload.fan_out) } else { 0 };
+    let before: u64 = earlier.iter().flat_map(|(_, slots)| slots).sum();
+    let mut end = End { moved_at: clock::now(), sum: 0 };
+    while !threads.iter().all(thread::JoinHandle::is_finished) {
+        thread::sleep(LOOK);
+        collector.take(&seconds, &mut watch);
+        if threads.iter().any(thread::JoinHandle::is_finished)
+            || end.has_come(&plan, &progress, fan_out, before)
+        {
+            finish.store(true, Ordering::Relaxed);
+        }
+    }
+    collector.take(&seconds, &mut watch);
+    collector.flush(&mut watch);
+    let outcomes = threads
+        .into_iter()
+        .map(|thread| thread.join().map_err(|_| io::Error::other("a thread of the load panicked"))?)
+        .collect::<io::Result<Vec<Outcome>>>()?;
+    Ok(settle(&plan, outcomes, earlier))
+}
+
+/// Pins the calling thread to a core.
+pub fn pin(cpu: Option<usize>) -> io::Result<()> {
+    if let Some(cpu) = cpu {
+        pin_to(&[cpu])?;
+    }
+    Ok(())
+}
+
+/// Lets the calling thread, and what it starts, run on those cores only.
+pub fn pin_to(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    cpus.iter().for_each(|&cpu| set.set(cpu));
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
+}
+
+/// Gives every thread its part of the producers, consumers and idle connections.
+fn deal(plan: &Plan, consume: bool, tasks: &mut [Task]) {
+    let workload = &plan.workload;
+    let lanes = tasks.len();
+    for producer in 0..workload.producers {
+        tasks[producer as usize % lanes].producers.push(producer);
+    }
+    let mut next = 0;
+    let mut give = |slots: Vec<u32>, is_measured: bool| {
+        // Backwards, so that one producer and one consumer on two threads do not share one.
+        tasks[lanes - 1 - next % lanes].consumers.push((slots, is_measured));
+        next += 1;
+    };
+    if consume {
+        for _ in 0..workload.fan_out {
+            for consumer in 0..workload.consumers {
+                give(share(0..workload.slots(), consumer, workload.consumers), true);
+            }
+        }
+        (0..workload.history_readers).for_each(|_| give((0..workload.slots()).collect(), false));
+    }
+    for connection in 0..workload.idle_connections as usize {
+        tasks[connection % lanes].idle_connections += 1;
+    }
+}
+
+/// Decides when a load is over.
+struct End {
+    moved_at: u64,
+    sum: u64,
+}
+
+impl End {
+    fn has_come(&mut self, plan: &Plan, progress: &[Arc<Progress>], fan_out: u64, before: u64) -> bool {
+        let sum_of = |counter: fn(&Progress) -> u64| progress.iter().map(|lane| counter(lane)).sum::<u64>();
+        let acknowledged = sum_of(|lane| lane.acknowledged.load(Ordering::Relaxed));
+        let received = sum_of(|lane| lane.received.load(Ordering::Relaxed));
+        let is_sent = progress.iter().all(|lane| lane.is_done.load(Ordering::Relaxed));
+        let now = clock::now();
+        if acknowledged + received != self.sum {
+            (self.moved_at, self.sum) = (now, acknowledged + received);
+        }
+        let drain_only = plan.workload.drain_only && fan_out > 0;
+        let is_over = now >= plan.stop || plan.records_max.is_some() || drain_only;
+        let is_whole = is_sent && received >= (acknowledged + before) * fan_out;
+        let given_up = now > self.moved_at + STILL_DEADLINE
+            || now > plan.stop.saturating_add(FINISH_DEADLINE)
+            || (now > plan.stop && !is_sent && now > plan.stop + FINISH_DEADLINE / 2);
+        (is_over && is_whole) || (now > plan.start && (now >= plan.stop || is_over) && given_up)
+    }
+}
+
+/// Puts the threads' seconds together. A second is complete when every thread has begun a later one.
+struct Collector {
+    open: Vec<(Second, usize)>,
+    lanes: usize,
+}
+
+impl Collector {
+    fn take(&mut self, seconds: &Receiver<Second>, watch: &mut impl FnMut(&Second)) {
+        for second in seconds.try_iter() {
+            match self.open.iter_mut().find(|(open, _)| open.number == second.number) {
+                Some((open, parts)) => {
+                    open.add(&second);
+                    *parts += 1;
+                }
+                None => self.open.push((second, 1)),
+            }
+        }
+        self.open.sort_by_key(|(second, _)| second.number);
+        // A thread that slept through a second reports none: three seconds later nobody waits for it.
+        let newest = self.open.last().map_or(0, |(second, _)| second.number);
+        let lanes = self.lanes;
+        while self.open.first().is_some_and(|(second, parts)| *parts == lanes || second.number + 3 <= newest)
+        {
+            watch(&self.open.remove(0).0);
+        }
+    }
+
+    fn flush(&mut self, watch: &mut impl FnMut(&Second)) {
+        self.open.drain(..).for_each(|(second, _)| watch(&second));
+    }
+}
+
+fn settle(plan: &Plan, outcomes: Vec<Outcome>, earlier: &[(u32, Vec<u64>)]) -> Loaded {
+    let (mut totals, mut findings) = (Totals::new(), Findings::default());
+    let mut acknowledged = earlier.to_vec();
+    let mut checkers = Vec::new();
+    for outcome in outcomes {
+        totals.add(&outcome.totals);
+        acknowledged.extend(outcome.acknowledged);
+        checkers.extend(outcome.checkers);
+    }
+    acknowledged.sort_by_key(|(producer, _)| *producer);
+    for (slots, checker) in &mut checkers {
+        for (member, slot) in slots.iter().enumerate() {
+            let of_producer = |number: u32| {
+                let found = acknowledged.binary_search_by_key(&number, |(producer, _)| *producer);
+                found.map_or(0, |at| acknowledged[at].1[*slot as usize])
+            };
+            checker.settle(member, (0..plan.producers_total).map(of_producer));
+        }
+        findings.add(checker.findings());
+    }
+    Loaded { totals, findings, acknowledged, span: plan.start..clock::now() }
+}
