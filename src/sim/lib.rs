@@ -28,6 +28,8 @@ pub mod auditor;
 pub mod vandal;
 pub mod plan;
 pub mod world;
+pub mod group_member;
+pub mod group_world;
 pub mod fuzz;
 #[cfg(test)]
 mod smoke_tests;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::trace::Trace;
-use crate::{fuzz, log_world, world};
+use crate::{fuzz, group_world, log_world, world};
 
 /// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
 const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201];
@@ -16,6 +16,9 @@ const BROKER_SEEDS: &[u64] = &[14, 34, 61, 124, 169, 212, 452, 821, 1007];
 /// How many seeds nobody has seen.
 const LOG_SEEDS_FRESH: u64 = 20;
 const BROKER_SEEDS_FRESH: u64 = 3;
+/// The same for groups.
+const GROUP_SEEDS: &[u64] = &[1, 2, 3];
+const GROUP_SEEDS_FRESH: u64 = 5;
 const FUZZ_ITERATIONS: u64 = 2_000;
 
 fn entropy() -> u64 {
@@ -72,10 +75,30 @@ fn smoke_of_brokers_with_fresh_seeds() {
 }
 
 #[test]
+fn smoke_of_groups_with_known_seeds() {
+    let mut sum = group_world::GroupOutcome::default();
+    for seed in GROUP_SEEDS {
+        sum.add(&named("groups", *seed, |seed| group_world::run(seed, Trace::default())));
+    }
+    assert!(sum.assigned > 100 && sum.commits > 100 && sum.fetched > 1000, "the runs do something: {sum:?}");
+    assert!(sum.departures > 10 && sum.crashes > 1, "and are disturbed: {sum:?}");
+}
+
+#[test]
+fn smoke_of_groups_with_fresh_seeds() {
+    let start = entropy();
+    for seed in start..start + GROUP_SEEDS_FRESH {
+        named("groups", seed, |seed| group_world::run(seed, Trace::default()));
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_state() {
     let seed = entropy();
     let log = |seed| log_world::run(seed, Trace::default());
     assert_eq!(named("log", seed, log), named("log", seed, log), "seed {seed}");
+    let groups = |seed| group_world::run(seed, Trace::default());
+    assert_eq!(named("groups", seed, groups), named("groups", seed, groups), "seed {seed}");
     let broker = |seed| world::run(seed, Trace::default());
     let first = named("broker", seed, broker);
     assert_eq!(first, named("broker", seed, broker), "seed {seed}");

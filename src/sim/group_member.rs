@@ -1,0 +1,351 @@
+//! A member of a classic group as clients behave: it joins, assigns if it leads, reads what it is given and commits.
+//!
+//! Eager: who joins again gives up everything first. A member trusts nobody but the answers it gets; what must hold
+//! among all members is the world's to check.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use corelane_base::id::{PartitionIndex, TopicId};
+use corelane_control::groups::answer::{GroupAnswer, Joined, JoinedMember};
+use corelane_control::groups::command::{
+    Client, CommitOffsets, CommitPartition, CommitTopic, FetchOffsets, FetchTopic, GroupCommand, Heartbeat,
+    JoinGroup, JoinProtocol, LeaveGroup, LeavingMember, SyncGroup,
+};
+use corelane_control::groups::error::GroupError;
+
+/// A topic's number and a partition's.
+pub type Place = (usize, i32);
+
+/// Where a member is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Its process does not run.
+    Down,
+    /// It is about to join.
+    Out,
+    /// Its JoinGroup is under way.
+    Joining,
+    /// Its SyncGroup is under way.
+    Syncing,
+    /// It asks where to go on.
+    Fetching,
+    /// It reads.
+    Reading,
+}
+
+/// What a request was for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// JoinGroup.
+    Join,
+    /// SyncGroup.
+    Sync,
+    /// Heartbeat.
+    Beat,
+    /// OffsetCommit of these positions.
+    Commit(BTreeMap<Place, i64>),
+    /// OffsetFetch, with the least that each offset may be.
+    Fetch(BTreeMap<Place, i64>),
+    /// LeaveGroup.
+    Leave,
+}
+
+/// What a member wants after an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Nothing.
+    Nothing,
+    /// To send a request at once.
+    Send(Purpose),
+    /// To join (again) in a moment.
+    JoinSoon,
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its number in the world, and its client id.
+    pub number: usize,
+    /// Its group's number.
+    pub group: usize,
+    /// The static member's own name.
+    pub instance_id: Option<String>,
+    /// The topics it reads, by number.
+    pub topics: Vec<usize>,
+    /// Its session timeout.
+    pub session_ms: i32,
+    /// Its rebalance timeout.
+    pub rebalance_ms: i32,
+    /// Whether it speaks the newest version.
+    pub is_new_client: bool,
+    /// Where it is.
+    pub phase: Phase,
+    /// How often its process has started: answers to an earlier one go nowhere.
+    pub life: u32,
+    /// What the coordinator calls it.
+    pub member_id: String,
+    /// The generation it is in.
+    pub generation: i32,
+    /// What it owns, with its positions.
+    pub owned: BTreeMap<Place, i64>,
+    /// A commit is under way.
+    pub commits: bool,
+    /// The process does nothing until then, in milliseconds.
+    pub stalled_until_ms: u64,
+    leads: bool,
+    joined: Vec<JoinedMember>,
+}
+
+impl Member {
+    /// A client that does not run yet.
+    #[must_use]
+    pub fn new(number: usize, group: usize, topics: Vec<usize>) -> Member {
+        Member {
+            number,
+            group,
+            instance_id: None,
+            topics,
+            session_ms: 10_000,
+            rebalance_ms: 30_000,
+            is_new_client: true,
+            phase: Phase::Down,
+            life: 0,
+            member_id: String::new(),
+            generation: -1,
+            owned: BTreeMap::new(),
+            commits: false,
+            stalled_until_ms: 0,
+            leads: false,
+            joined: Vec::new(),
+        }
+    }
+
+    /// Who owns what this member owns: a static member's processes are one.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        self.instance_id.clone().unwrap_or_else(|| self.member_id.clone())
+    }
+
+    /// Starts the process.
+    pub fn start(&mut self) {
+        self.life += 1;
+        self.phase = Phase::Out;
+        self.forget();
+    }
+
+    /// Ends the process.
+    pub fn stop(&mut self) {
+        self.life += 1;
+        self.phase = Phase::Down;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.member_id.clear();
+        self.generation = -1;
+        self.owned.clear();
+        self.commits = false;
+        self.stalled_until_ms = 0;
+    }
+
+    /// Whether it is part of a generation.
+    #[must_use]
+    pub fn is_in(&self) -> bool {
+        matches!(self.phase, Phase::Syncing | Phase::Fetching | Phase::Reading)
+    }
+
+    /// Makes a request.
+    pub fn request(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
+        let group = format!("group-{}", self.group);
+        let (member_id, instance_id) = (self.member_id.clone(), self.instance_id.clone());
+        let generation = self.generation;
+        match purpose {
+            Purpose::Join => {
+                self.phase = Phase::Joining;
+                self.owned.clear();
+                GroupCommand::Join(JoinGroup {
+                    group,
+                    member_id,
+                    instance_id,
+                    client: Client { id: format!("m{}", self.number), host: "/10.0.0.1".into() },
+                    session_timeout_ms: self.session_ms,
+                    rebalance_timeout_ms: self.rebalance_ms,
+                    protocol_type: "consumer".into(),
+                    protocols: vec![JoinProtocol {
+                        name: "range".into(),
+                        metadata: subscription(&self.topics),
+                    }],
+                    reason: None,
+                    member_id_required: self.is_new_client,
+                    skip_assignment: self.is_new_client,
+                })
+            }
+            Purpose::Sync => {
+                let assignments = if self.leads { assign(&self.joined) } else { Vec::new() };
+                GroupCommand::Sync(SyncGroup {
+                    group,
+                    member_id,
+                    instance_id,
+                    generation,
+                    protocol_type: Some("consumer".into()),
+                    protocol: Some("range".into()),
+                    assignments,
+                })
+            }
+            Purpose::Beat => GroupCommand::Heartbeat(Heartbeat { group, member_id, instance_id, generation }),
+            Purpose::Leave => {
+                let member = LeavingMember { member_id, instance_id, reason: None };
+                GroupCommand::Leave(LeaveGroup { group, members: vec![member] })
+            }
+            Purpose::Commit(positions) => {
+                self.commits = true;
+                let partition = |(&(topic, index), &offset): (&Place, &i64)| CommitTopic {
+                    name: String::new(),
+                    id: topics[topic],
+                    partitions: vec![CommitPartition {
+                        index: PartitionIndex(index),
+                        offset,
+                        leader_epoch: 0,
+                        metadata: None,
+                    }],
+                };
+                GroupCommand::Commit(CommitOffsets {
+                    group,
+                    member_id,
+                    instance_id,
+                    generation_or_epoch: generation,
+                    retention_time_ms: None,
+                    knows_member_epochs: true,
+                    topics: positions.iter().map(partition).collect(),
+                })
+            }
+            Purpose::Fetch(floors) => {
+                let topic = |&(topic, index): &Place| FetchTopic {
+                    name: String::new(),
+                    id: topics[topic],
+                    partitions: vec![PartitionIndex(index)],
+                };
+                GroupCommand::Fetch(FetchOffsets {
+                    group,
+                    member_id: None,
+                    member_epoch: -1,
+                    topics: Some(floors.keys().map(topic).collect()),
+                    require_stable: true,
+                    by_topic_id: true,
+                })
+            }
+        }
+    }
+
+    /// Takes the answer to its JoinGroup.
+    pub fn on_joined(&mut self, joined: Joined) -> Wish {
+        match joined.error {
+            None => {
+                self.leads = joined.leader == joined.member_id && !joined.skip_assignment;
+                self.member_id = joined.member_id;
+                self.generation = joined.generation;
+                self.joined = joined.members;
+                self.phase = Phase::Syncing;
+                Wish::Send(Purpose::Sync)
+            }
+            Some(GroupError::MemberIdRequired) => {
+                self.member_id = joined.member_id;
+                Wish::Send(Purpose::Join)
+            }
+            Some(error) => self.on_error(error),
+        }
+    }
+
+    /// Takes what an answer refuses.
+    pub fn on_error(&mut self, error: GroupError) -> Wish {
+        match error {
+            GroupError::FencedInstanceId => {
+                // Another process has taken over.
+                self.stop();
+                return Wish::Nothing;
+            }
+            GroupError::UnknownMemberId => self.member_id.clear(),
+            _ => {}
+        }
+        self.phase = Phase::Out;
+        self.owned.clear();
+        Wish::JoinSoon
+    }
+
+    /// Takes the answer to its OffsetFetch.
+    pub fn on_fetched(&mut self, offsets: &BTreeMap<Place, i64>) {
+        for (place, position) in &mut self.owned {
+            *position = offsets.get(place).copied().unwrap_or(-1).max(0);
+        }
+        self.phase = Phase::Reading;
+    }
+}
+
+/// Why an answer is no, if it is.
+#[must_use]
+pub fn refusal(answer: &GroupAnswer) -> Option<GroupError> {
+    match answer {
+        GroupAnswer::Refused(error) | GroupAnswer::Heartbeat(Err(error)) | GroupAnswer::Fetch(Err(error)) => {
+            Some(*error)
+        }
+        GroupAnswer::Sync(synced) => synced.error,
+        GroupAnswer::Commit(topics) => {
+            topics.iter().flat_map(|topic| &topic.partitions).find_map(|(_, e)| *e)
+        }
+        _ => None,
+    }
+}
+
+/// The consumer protocol's subscription, version 0: topics are named by their numbers.
+fn subscription(topics: &[usize]) -> Arc<[u8]> {
+    let mut bytes = vec![0, 0];
+    bytes.extend_from_slice(&(topics.len() as u32).to_be_bytes());
+    for topic in topics {
+        let name = format!("topic-{topic}");
+        bytes.extend_from_slice(&(name.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+    }
+    bytes.extend_from_slice(&[0xff; 4]);
+    bytes.into()
+}
+
+fn subscribed(metadata: &[u8]) -> Vec<usize> {
+    let count = u32::from_be_bytes(metadata[2..6].try_into().expect("four bytes")) as usize;
+    let mut rest = &metadata[6..];
+    let topic = |rest: &mut &[u8]| {
+        let length = u16::from_be_bytes([rest[0], rest[1]]) as usize;
+        let name = str::from_utf8(&rest[2..2 + length]).expect("our own text");
+        *rest = &rest[2 + length..];
+        name.strip_prefix("topic-").and_then(|number| number.parse().ok()).expect("our own name")
+    };
+    (0..count).map(|_| topic(&mut rest)).collect()
+}
+
+/// How many partitions each topic has.
+pub const PARTITION_COUNT: i32 = 24;
+
+/// The leader's work: the partitions of each topic go round its subscribers.
+fn assign(members: &[JoinedMember]) -> Vec<(String, Arc<[u8]>)> {
+    let mut given: Vec<Vec<Place>> = vec![Vec::new(); members.len()];
+    let wanted: Vec<Vec<usize>> = members.iter().map(|member| subscribed(&member.metadata)).collect();
+    let topic_count = wanted.iter().flatten().max().map_or(0, |last| last + 1);
+    for topic in 0..topic_count {
+        let readers: Vec<usize> = (0..members.len()).filter(|&at| wanted[at].contains(&topic)).collect();
+        for (partition, reader) in (0..PARTITION_COUNT).zip(readers.iter().cycle()) {
+            given[*reader].push((topic, partition));
+        }
+    }
+    let encoded = members.iter().zip(given);
+    encoded.map(|(member, places)| (member.member_id.to_string(), encode_places(&places))).collect()
+}
+
+fn encode_places(places: &[Place]) -> Arc<[u8]> {
+    places.iter().flat_map(|&(topic, partition)| [topic as u8, partition as u8]).collect()
+}
+
+/// What an assignment of [`Member`] says.
+#[must_use]
+pub fn decode_places(assignment: &[u8]) -> Vec<Place> {
+    assignment.chunks(2).map(|pair| (usize::from(pair[0]), i32::from(pair[1]))).collect()
+}

@@ -1,0 +1,692 @@
+//! A storm of groups under one seed: members come, go, crash and stall, the coordinator crashes and loads again.
+//!
+//! One coordinator with the records it has stored stands for a partition of `__consumer_offsets`; requests and answers
+//! take their time. A crash loses what is not stored, and keeps some of what is stored but not yet acknowledged. A
+//! restart replays the records, compacted now and then. Checked are the promises that users build on:
+//!
+//! - within a generation a partition has one owner;
+//! - committed offsets never go back: nobody is told less than was acknowledged before the question;
+//! - when the storm is over, every living member has its part within a bounded time, and the parts are everything;
+//! - every request to a coordinator that lives is answered, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use corelane_base::id::{BrokerId, LeaderEpoch, TopicId};
+use corelane_base::rng::Rng;
+use corelane_base::time::{Mono, Now, WallMs};
+use corelane_control::groups::answer::GroupAnswer;
+use corelane_control::groups::command::GroupAsk;
+use corelane_control::groups::coordinator::{GroupCoordinator, GroupCx};
+use corelane_control::groups::effect::{CoordinatorRecord, GroupEffect, WriteId};
+use corelane_control::groups::error::GroupError;
+use corelane_control::groups::settings::GroupSettings;
+use corelane_control::image::ClusterImage;
+use corelane_control::record::{MetadataRecord, Partition};
+
+use crate::group_member::{Member, PARTITION_COUNT, Phase, Place, Purpose, Wish, decode_places, refusal};
+use crate::hash::StateHash;
+use crate::trace::Trace;
+
+/// The most members of a run, in all its groups.
+const MEMBERS_MAX: u64 = 200;
+const TOPICS: usize = 3;
+const HEARTBEAT_MS: u64 = 2_000;
+/// The longest session and rebalance timeouts of members.
+const SESSION_MS_MAX: u64 = 20_000;
+const REBALANCE_MS_MAX: u64 = 30_000;
+/// How long after the storm everybody must have its part: a rebalance that waits for somebody who is gone, a session
+/// that ends in the middle of it and starts another one, and the first rebalance's delay.
+const CALM_MS: u64 = 3 * (SESSION_MS_MAX + REBALANCE_MS_MAX);
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupOutcome {
+    /// Of everything that was answered and stored.
+    pub hash: u64,
+    /// Members that got their part.
+    pub assigned: u64,
+    /// Commits acknowledged.
+    pub commits: u64,
+    /// Offsets fetched and compared.
+    pub fetched: u64,
+    /// Heartbeats answered.
+    pub heartbeats: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Members that crashed or left.
+    pub departures: u64,
+    /// Coordinators that crashed or failed to store.
+    pub crashes: u64,
+    /// Records replayed.
+    pub replayed: u64,
+}
+
+impl GroupOutcome {
+    /// Adds another run's figures; the hash becomes one of both.
+    pub fn add(&mut self, other: &GroupOutcome) {
+        self.hash = self.hash.rotate_left(5) ^ other.hash;
+        self.assigned += other.assigned;
+        self.commits += other.commits;
+        self.fetched += other.fetched;
+        self.heartbeats += other.heartbeats;
+        self.refused += other.refused;
+        self.departures += other.departures;
+        self.crashes += other.crashes;
+        self.replayed += other.replayed;
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// A request reaches the broker.
+    Deliver(GroupAsk),
+    /// An answer reaches the client.
+    Answer(GroupAsk, GroupAnswer),
+    /// A store ends well; of that coordinator.
+    Stored(WriteId, u32),
+    /// The coordinator has something to do; that coordinator.
+    Timer(u32),
+    /// The coordinator is loaded.
+    Load,
+    /// A member's process of that life sends a heartbeat, reads and commits.
+    Tick(usize, u32),
+    /// A member's process of that life joins.
+    Join(usize, u32),
+    /// A member's process starts.
+    Start(usize),
+    /// Something happens.
+    Chaos,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+struct Asked {
+    member: usize,
+    life: u32,
+    purpose: Purpose,
+    command: Option<corelane_control::groups::command::GroupCommand>,
+    /// A coordinator has it and owes an answer.
+    owed: bool,
+    /// When it was sent.
+    sent_ms: u64,
+}
+
+/// Runs one seed to its end. Panics: at the first broken promise.
+pub fn run(seed: u64, trace: Trace) -> GroupOutcome {
+    let mut world = GroupWorld::new(seed, trace);
+    let rounds = 1 + world.rng.below(3);
+    for _ in 0..rounds {
+        let storm_ms = 20_000 + world.rng.below(100_000);
+        world.is_storm = true;
+        world.at(0, Event::Chaos);
+        world.run_for(storm_ms);
+        world.calm_down();
+        world.run_for(CALM_MS);
+        world.check_calm();
+    }
+    world.outcome.hash = world.hash.value();
+    world.outcome
+}
+
+#[derive(Debug)]
+struct GroupWorld {
+    rng: Rng,
+    trace: Trace,
+    hash: StateHash,
+    outcome: GroupOutcome,
+    now_ms: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    event_count: u64,
+    image: ClusterImage,
+    topics: Vec<TopicId>,
+    settings: GroupSettings,
+    coordinator: Option<GroupCoordinator>,
+    incarnation: u32,
+    /// What is stored, in order.
+    log: Vec<CoordinatorRecord>,
+    /// What is being stored.
+    storing: BTreeMap<WriteId, Vec<CoordinatorRecord>>,
+    /// When the last store ends: they end in order.
+    stored_ms: u64,
+    timer_ms: Option<u64>,
+    members: Vec<Member>,
+    asked: BTreeMap<GroupAsk, Asked>,
+    next_ask: u64,
+    /// Who owns each partition in each generation of each group.
+    owners: BTreeMap<(usize, i32, Place), String>,
+    /// What has been acknowledged or told, per group.
+    floors: BTreeMap<(usize, Place), i64>,
+    is_storm: bool,
+}
+
+impl GroupWorld {
+    fn new(seed: u64, trace: Trace) -> GroupWorld {
+        let mut rng = Rng::new(seed);
+        let mut image = ClusterImage::new();
+        let topics: Vec<TopicId> = (0..TOPICS).map(|number| TopicId([number as u8 + 1; 16])).collect();
+        for (number, topic_id) in topics.iter().enumerate() {
+            let broker = BrokerId(1);
+            let partition = Partition {
+                leader: Some(broker),
+                leader_epoch: LeaderEpoch(0),
+                partition_epoch: 0,
+                replicas: Box::new([broker]),
+                isr: Box::new([broker]),
+            };
+            let partitions = vec![partition; PARTITION_COUNT as usize];
+            let name = format!("topic-{number}");
+            let record =
+                MetadataRecord::TopicCreated { topic_id: *topic_id, name, partitions, configs: Vec::new() };
+            image.replay(&record).expect("new topics fit");
+        }
+        let settings = GroupSettings {
+            initial_rebalance_delay_ms: [0, 500, 3_000][rng.below(3) as usize],
+            session_timeout_ms_min: 1_000,
+            offsets_retention_check_ms: 30_000,
+            ..GroupSettings::default()
+        };
+        let member_count = if rng.one_in(2) { MEMBERS_MAX } else { 1 + rng.below(40) };
+        let group_count = 1 + rng.below(4) as usize;
+        let members = (0..member_count as usize).map(|number| draw_member(number, group_count, &mut rng));
+        let members = members.collect();
+        let mut world = GroupWorld {
+            rng,
+            trace,
+            hash: StateHash::default(),
+            outcome: GroupOutcome::default(),
+            now_ms: 1_000,
+            events: BTreeMap::new(),
+            event_count: 0,
+            image,
+            topics,
+            settings,
+            coordinator: None,
+            incarnation: 0,
+            log: Vec::new(),
+            storing: BTreeMap::new(),
+            stored_ms: 0,
+            timer_ms: None,
+            members,
+            asked: BTreeMap::new(),
+            next_ask: 0,
+            owners: BTreeMap::new(),
+            floors: BTreeMap::new(),
+            is_storm: true,
+        };
+        world.at(0, Event::Load);
+        for number in 0..world.members.len() {
+            let delay = world.rng.below(20_000);
+            world.at(delay, Event::Start(number));
+        }
+        world
+    }
+
+    fn at(&mut self, delay_ms: u64, event: Event) {
+        self.event_count += 1;
+        self.events.insert((self.now_ms + delay_ms, self.event_count), event);
+    }
+
+    fn run_for(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while let Some(next) = self.events.first_entry().filter(|next| next.key().0 <= end) {
+            self.now_ms = next.key().0;
+            let event = next.remove();
+            self.take(event);
+        }
+        self.now_ms = end;
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Deliver(ask) => self.deliver(ask),
+            Event::Answer(ask, answer) => self.answered(ask, answer),
+            Event::Stored(write, incarnation) if incarnation == self.incarnation => self.stored(write),
+            Event::Timer(incarnation) if incarnation == self.incarnation => {
+                self.timer_ms = None;
+                self.with(|coordinator, cx| coordinator.on_timer(cx));
+            }
+            Event::Stored(..) | Event::Timer(_) => {}
+            Event::Load => self.load(),
+            Event::Tick(number, life) if self.members[number].life == life => self.tick(number),
+            Event::Join(number, life) if self.members[number].life == life => {
+                if self.members[number].phase == Phase::Out {
+                    self.send(number, Purpose::Join);
+                }
+            }
+            Event::Tick(..) | Event::Join(..) => {}
+            Event::Start(number) => self.start(number),
+            Event::Chaos => self.chaos(),
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: Mono(self.now_ms * 1_000_000), wall: WallMs(1_700_000_000_000 + self.now_ms as i64) }
+    }
+
+    // The coordinator.
+
+    fn with(&mut self, step: impl FnOnce(&mut GroupCoordinator, &mut GroupCx<'_>)) {
+        let now = self.now();
+        let Some(coordinator) = &mut self.coordinator else { return };
+        step(coordinator, &mut GroupCx { now, image: &self.image, rng: &mut self.rng });
+        if self.rng.one_in(16) {
+            coordinator.check_invariants();
+        }
+        self.carry_out();
+    }
+
+    /// Takes the coordinator's wishes, and looks when it next has something to do.
+    fn carry_out(&mut self) {
+        let Some(coordinator) = &mut self.coordinator else { return };
+        let effects: Vec<GroupEffect> = coordinator.out.drain(..).collect();
+        let deadline = coordinator.next_deadline().map(|at| at.0.div_ceil(1_000_000));
+        for effect in effects {
+            match effect {
+                GroupEffect::Store { write, records } => {
+                    self.storing.insert(write, records);
+                    self.stored_ms = self.stored_ms.max(self.now_ms) + self.rng.below(3);
+                    let delay = self.stored_ms - self.now_ms;
+                    self.at(delay, Event::Stored(write, self.incarnation));
+                }
+                GroupEffect::Answer { ask, answer } => {
+                    let asked = self.asked.get_mut(&ask).expect("only what was asked is answered, once");
+                    assert!(asked.owed, "a request is answered once");
+                    asked.owed = false;
+                    let delay = self.rng.below(5);
+                    self.at(delay, Event::Answer(ask, answer));
+                }
+            }
+        }
+        if let Some(deadline) = deadline.filter(|at| self.timer_ms.is_none_or(|timer| *at < timer)) {
+            self.timer_ms = Some(deadline);
+            self.at(deadline.saturating_sub(self.now_ms), Event::Timer(self.incarnation));
+        }
+    }
+
+    fn stored(&mut self, write: WriteId) {
+        let records = self.storing.remove(&write).expect("a store ends once");
+        if self.is_storm && self.rng.one_in(2_000) {
+            self.trace.line(|| format!("{} store fails", self.now_ms));
+            // The host drops a coordinator that could not store and loads another one.
+            self.with(|coordinator, _| coordinator.stored(write, Err(GroupError::CoordinatorNotAvailable)));
+            return self.crash(false);
+        }
+        self.append(records);
+        self.with(|coordinator, _| coordinator.stored(write, Ok(())));
+    }
+
+    fn append(&mut self, records: Vec<CoordinatorRecord>) {
+        for record in &records {
+            self.hash.bytes(&record.key);
+            self.hash.bytes(record.value.as_deref().unwrap_or_default());
+            // A group that has neither members nor offsets is forgotten, and its generations begin again.
+            if let (Some(id), None) = (record.key.strip_prefix(&[0, 2, 0, 7]), &record.value) {
+                self.owners.retain(|(group, ..), _| format!("group-{group}").as_bytes() != id);
+            }
+        }
+        self.log.extend(records);
+    }
+
+    /// The coordinator is gone; what was being stored may be there nevertheless, but not without what was before it.
+    fn crash(&mut self, keeps_some: bool) {
+        self.outcome.crashes += 1;
+        let kept = if keeps_some { self.rng.below(self.storing.len() as u64 + 1) as usize } else { 0 };
+        let storing = core::mem::take(&mut self.storing);
+        self.append(storing.into_values().take(kept).flatten().collect());
+        self.coordinator = None;
+        self.incarnation += 1;
+        self.timer_ms = None;
+        let lost: Vec<GroupAsk> =
+            self.asked.iter().filter(|(_, asked)| asked.owed).map(|(ask, _)| *ask).collect();
+        for ask in lost {
+            self.asked.get_mut(&ask).expect("it was just seen").owed = false;
+            let delay = self.rng.below(200);
+            self.at(delay, Event::Answer(ask, GroupAnswer::Refused(GroupError::NotCoordinator)));
+        }
+        let delay = self.rng.below(4_000);
+        self.at(delay, Event::Load);
+    }
+
+    fn load(&mut self) {
+        if self.coordinator.is_some() {
+            return;
+        }
+        if self.rng.one_in(3) {
+            self.log = compacted(&self.log);
+        }
+        let mut coordinator = GroupCoordinator::new(self.settings.clone());
+        for record in &self.log {
+            coordinator.replay(&record.key, record.value.as_deref()).expect("what was written is read");
+        }
+        self.outcome.replayed += self.log.len() as u64;
+        self.trace.line(|| format!("{} loaded {} records", self.now_ms, self.log.len()));
+        self.check_floors(&coordinator);
+        self.coordinator = Some(coordinator);
+        self.with(|coordinator, cx| coordinator.loaded(cx));
+    }
+
+    /// What was acknowledged is there.
+    fn check_floors(&self, coordinator: &GroupCoordinator) {
+        for (&(group, (topic, partition)), &floor) in self.floors.iter().filter(|(_, floor)| **floor >= 0) {
+            let slot = coordinator.group(&format!("group-{group}")).expect("a group with offsets is kept");
+            let index = corelane_base::id::PartitionIndex(partition);
+            let stored =
+                slot.offsets.get(&format!("topic-{topic}"), index).map_or(-1, |offset| offset.offset);
+            assert!(
+                stored >= floor,
+                "group {group} was told {floor} of {topic}-{partition}, stored is {stored}"
+            );
+        }
+    }
+
+    fn deliver(&mut self, ask: GroupAsk) {
+        let asked = self.asked.get_mut(&ask).expect("requests arrive once");
+        let command = asked.command.take().expect("requests arrive once");
+        if self.coordinator.is_none() {
+            let delay = self.rng.below(5);
+            let answer = GroupAnswer::Refused(GroupError::CoordinatorLoadInProgress);
+            return self.at(delay, Event::Answer(ask, answer));
+        }
+        asked.owed = true;
+        self.with(|coordinator, cx| coordinator.handle(ask, command, cx));
+    }
+
+    // The members.
+
+    fn send(&mut self, number: usize, purpose: Purpose) {
+        let member = &mut self.members[number];
+        let command = member.request(&purpose, &self.topics);
+        let (ask, sent_ms) = (GroupAsk(self.next_ask), self.now_ms);
+        self.next_ask += 1;
+        let asked = Asked {
+            member: number,
+            life: member.life,
+            purpose,
+            command: Some(command),
+            owed: false,
+            sent_ms,
+        };
+        self.asked.insert(ask, asked);
+        let delay = self.rng.below(5);
+        self.at(delay, Event::Deliver(ask));
+    }
+
+    fn start(&mut self, number: usize) {
+        if self.members[number].phase == Phase::Down {
+            self.members[number].start();
+            self.send(number, Purpose::Join);
+            let (delay, life) = (self.rng.below(HEARTBEAT_MS), self.members[number].life);
+            self.at(delay, Event::Tick(number, life));
+        }
+    }
+
+    /// Every now and then a process shows that it is alive, reads on and commits.
+    fn tick(&mut self, number: usize) {
+        let life = self.members[number].life;
+        self.at(HEARTBEAT_MS, Event::Tick(number, life));
+        if self.members[number].stalled_until_ms > self.now_ms {
+            return;
+        }
+        if self.members[number].is_in() {
+            self.send(number, Purpose::Beat);
+        }
+        let member = &mut self.members[number];
+        if member.phase == Phase::Reading && !member.owned.is_empty() && !member.commits {
+            for position in member.owned.values_mut() {
+                *position += self.rng.below(10) as i64;
+            }
+            if self.rng.one_in(3) {
+                let positions = member.owned.clone();
+                self.send(number, Purpose::Commit(positions));
+            }
+        }
+    }
+
+    fn answered(&mut self, ask: GroupAsk, answer: GroupAnswer) {
+        let asked = self.asked.remove(&ask).expect("a request is answered once");
+        self.hash.word(ask.0);
+        let error = refusal(&answer);
+        self.hash.word(error.map_or(0, |error| error.code() as u64));
+        self.outcome.refused += u64::from(error.is_some());
+        if let (Purpose::Commit(positions), None) = (&asked.purpose, error) {
+            // Acknowledged, whether or not anybody is left to hear it.
+            self.outcome.commits += 1;
+            let group = self.members[asked.member].group;
+            for (place, position) in positions {
+                let floor = self.floors.entry((group, *place)).or_insert(-1);
+                *floor = (*floor).max(*position);
+            }
+        }
+        let member = &mut self.members[asked.member];
+        if member.life != asked.life {
+            return;
+        }
+        let wish = match (asked.purpose, answer) {
+            (Purpose::Join, GroupAnswer::Join(joined)) if member.phase == Phase::Joining => {
+                member.on_joined(*joined)
+            }
+            (Purpose::Join, _) if member.phase == Phase::Joining => {
+                member.phase = Phase::Out;
+                Wish::JoinSoon
+            }
+            (Purpose::Sync, GroupAnswer::Sync(synced)) if member.phase == Phase::Syncing => match error {
+                Some(error) => member.on_error(error),
+                None => return self.assigned(asked.member, &synced.assignment),
+            },
+            (Purpose::Fetch(floors), GroupAnswer::Fetch(Ok(topics))) if member.phase == Phase::Fetching => {
+                return self.fetched(asked.member, &floors, &topics);
+            }
+            (Purpose::Commit(_), _) => {
+                member.commits = false;
+                Wish::Nothing
+            }
+            (Purpose::Beat, _) if error.is_none() => {
+                self.outcome.heartbeats += 1;
+                Wish::Nothing
+            }
+            (Purpose::Leave, _) => Wish::Nothing,
+            (Purpose::Beat | Purpose::Sync | Purpose::Fetch(_), _) if member.is_in() => {
+                on_trouble(member, error.unwrap_or(GroupError::NotCoordinator))
+            }
+            _ => Wish::Nothing,
+        };
+        self.grant(asked.member, wish);
+    }
+
+    fn grant(&mut self, number: usize, wish: Wish) {
+        match wish {
+            Wish::Nothing => {}
+            Wish::Send(purpose) => self.send(number, purpose),
+            Wish::JoinSoon => {
+                let member = &self.members[number];
+                let life = member.life;
+                // Now and then a member is too slow for the rebalance.
+                let slow = self.is_storm && self.rng.one_in(20);
+                let delay = if slow { self.rng.below(2 * REBALANCE_MS_MAX) } else { self.rng.below(300) };
+                self.at(delay, Event::Join(number, life));
+            }
+        }
+    }
+
+    /// A member has its part: nobody else has any of it in this generation.
+    fn assigned(&mut self, number: usize, assignment: &[u8]) {
+        self.outcome.assigned += 1;
+        let member = &mut self.members[number];
+        let (group, generation, identity) = (member.group, member.generation, member.identity());
+        let places = decode_places(assignment);
+        self.trace.line(|| format!("{} {identity} has {places:?} in {generation}", self.now_ms));
+        for place in &places {
+            let key = (group, generation, *place);
+            let owner = self.owners.entry(key).or_insert_with(|| identity.clone());
+            assert_eq!(*owner, identity, "{key:?} has one owner");
+        }
+        member.owned = places.iter().map(|place| (*place, 0)).collect();
+        if places.is_empty() {
+            member.phase = Phase::Reading;
+            return;
+        }
+        member.phase = Phase::Fetching;
+        let floor = |place: &Place| self.floors.get(&(group, *place)).copied().unwrap_or(-1);
+        let floors = places.iter().map(|place| (*place, floor(place))).collect();
+        self.send(number, Purpose::Fetch(floors));
+    }
+
+    fn fetched(
+        &mut self,
+        number: usize,
+        floors: &BTreeMap<Place, i64>,
+        topics: &[corelane_control::groups::answer::FetchedTopic],
+    ) {
+        let group = self.members[number].group;
+        let mut offsets = BTreeMap::new();
+        for topic in topics {
+            let number = self.topics.iter().position(|id| *id == topic.id).expect("what was asked for");
+            for partition in &topic.partitions {
+                offsets.insert((number, partition.index.0), partition.offset);
+            }
+        }
+        assert_eq!(offsets.len(), floors.len(), "everything asked for is answered");
+        for (place, floor) in floors {
+            self.outcome.fetched += 1;
+            let told = offsets[place];
+            assert!(told >= *floor, "group {group} was told {floor} of {place:?} before, now {told}");
+            let known = self.floors.entry((group, *place)).or_insert(-1);
+            *known = (*known).max(told);
+        }
+        let member = &mut self.members[number];
+        if member.owned.keys().all(|place| floors.contains_key(place)) {
+            member.on_fetched(&offsets);
+        }
+    }
+
+    // The storm.
+
+    fn chaos(&mut self) {
+        if !self.is_storm {
+            return;
+        }
+        let delay = 1 + self.rng.below(4_000);
+        self.at(delay, Event::Chaos);
+        let number = self.rng.below(self.members.len() as u64) as usize;
+        match self.rng.below(20) {
+            0..=5 => self.start(number),
+            6..=9 => {
+                if self.members[number].phase != Phase::Down {
+                    self.trace.line(|| format!("{} m{number} crashes", self.now_ms));
+                    self.outcome.departures += 1;
+                    self.members[number].stop();
+                    // A static member's next process is there before its session ends, or after.
+                    let delay = self.rng.below(40_000);
+                    self.at(delay, Event::Start(number));
+                }
+            }
+            10..=14 => {
+                if self.members[number].is_in() {
+                    self.outcome.departures += 1;
+                    self.send(number, Purpose::Leave);
+                    self.members[number].stop();
+                }
+            }
+            15..=17 => {
+                let delay = self.rng.below(2 * SESSION_MS_MAX);
+                self.members[number].stalled_until_ms = self.now_ms + delay;
+            }
+            18 => {
+                if self.coordinator.is_some() && self.rng.one_in(2) {
+                    self.trace.line(|| format!("{} the coordinator crashes", self.now_ms));
+                    self.crash(true);
+                }
+            }
+            _ => {
+                // Members of one group start together.
+                let group = self.members[number].group;
+                let waiting: Vec<usize> =
+                    (0..self.members.len()).filter(|&at| self.members[at].group == group).collect();
+                waiting.into_iter().for_each(|at| self.start(at));
+            }
+        }
+    }
+
+    fn calm_down(&mut self) {
+        self.trace.line(|| format!("{} calm", self.now_ms));
+        self.is_storm = false;
+        self.members.iter_mut().for_each(|member| member.stalled_until_ms = 0);
+        self.events.retain(|_, event| !matches!(event, Event::Start(_) | Event::Chaos));
+    }
+
+    /// Everybody alive has its part, and the parts are everything that anybody wants.
+    fn check_calm(&mut self) {
+        let coordinator = self.coordinator.as_ref().expect("a coordinator is loaded in time");
+        coordinator.check_invariants();
+        self.check_floors(coordinator);
+        let mut owned: BTreeMap<usize, Vec<Place>> = BTreeMap::new();
+        let mut wanted: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
+        let mut generations: BTreeMap<usize, i32> = BTreeMap::new();
+        for member in self.members.iter().filter(|member| member.phase != Phase::Down) {
+            let Member { number, group, phase, .. } = member;
+            assert_eq!(*phase, Phase::Reading, "m{number} of group {group} has its part in time");
+            let generation = generations.entry(*group).or_insert(member.generation);
+            assert_eq!(*generation, member.generation, "m{number} is in the group's generation");
+            owned.entry(*group).or_default().extend(member.owned.keys());
+            let topics = member.topics.iter();
+            let places =
+                topics.flat_map(|topic| (0..PARTITION_COUNT).map(move |partition| (*topic, partition)));
+            wanted.entry(*group).or_default().extend(places);
+        }
+        for (group, mut places) in owned {
+            places.sort_unstable();
+            let wanted: Vec<Place> = wanted.remove(&group).unwrap_or_default().into_iter().collect();
+            assert_eq!(places, wanted, "the parts of group {group} are everything, once");
+        }
+        // A second is more than any store takes.
+        let is_forgotten = |asked: &&Asked| asked.owed && self.now_ms - asked.sent_ms > 1_000;
+        let owed = self.asked.values().filter(is_forgotten).count();
+        assert_eq!(owed, 0, "nothing is left without an answer");
+    }
+}
+
+/// What a member does when a heartbeat or the like is refused.
+fn on_trouble(member: &mut Member, error: GroupError) -> Wish {
+    match error {
+        // The coordinator moved or is loading: the membership is none the worse for it.
+        GroupError::NotCoordinator
+        | GroupError::CoordinatorLoadInProgress
+        | GroupError::CoordinatorNotAvailable
+            if member.phase == Phase::Reading =>
+        {
+            Wish::Nothing
+        }
+        error => member.on_error(error),
+    }
+}
+
+fn draw_member(number: usize, group_count: usize, rng: &mut Rng) -> Member {
+    let group = rng.below(group_count as u64) as usize;
+    let mut topics: Vec<usize> = (0..TOPICS).filter(|_| rng.one_in(2)).collect();
+    if topics.is_empty() {
+        topics.push(rng.below(TOPICS as u64) as usize);
+    }
+    let mut member = Member::new(number, group, topics);
+    member.session_ms = 5_000 + rng.below(SESSION_MS_MAX - 5_000) as i32;
+    member.rebalance_ms = 5_000 + rng.below(REBALANCE_MS_MAX - 5_000) as i32;
+    member.is_new_client = !rng.one_in(4);
+    if rng.one_in(4) {
+        // Now and then two processes claim to be the same member.
+        member.instance_id = Some(format!("static{}", number - number % (1 + rng.below(2) as usize)));
+    }
+    member
+}
+
+/// The records that compaction leaves: the last of each key, tombstones only if they are young.
+fn compacted(log: &[CoordinatorRecord]) -> Vec<CoordinatorRecord> {
+    let mut last: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for (at, record) in log.iter().enumerate() {
+        last.insert(&record.key, at);
+    }
+    let young = log.len() - log.len() / 4;
+    let is_kept = |at: usize, record: &CoordinatorRecord| {
+        last[record.key.as_slice()] == at && (record.value.is_some() || at >= young)
+    };
+    let kept = log.iter().enumerate().filter(|(at, record)| is_kept(*at, record));
+    kept.map(|(_, record)| record.clone()).collect()
+}
