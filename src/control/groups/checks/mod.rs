@@ -2,6 +2,7 @@
 
 mod rig;
 mod admin;
+mod consumer;
 mod membership;
 mod offsets;
 mod records;

@@ -11,12 +11,16 @@ use corelane_base::id::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, Now, WallMs};
 
-use crate::groups::answer::{GroupAnswer, Joined};
+use crate::groups::answer::{
+    ConsumerHeartbeatAnswer, DescribedConsumerGroup, GroupAnswer, Joined, NamedPartitions,
+};
 use crate::groups::bytes::RecordWriter;
 use crate::groups::command::{
-    Client, CommitOffsets, CommitPartition, CommitTopic, DeleteOffsets, FetchOffsets, FetchTopic, GroupAsk,
-    GroupCommand, Heartbeat, JoinGroup, JoinProtocol, LeaveGroup, LeavingMember, ListGroups, SyncGroup,
+    Client, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, DeleteOffsets, FetchOffsets,
+    FetchTopic, GroupAsk, GroupCommand, Heartbeat, JoinGroup, JoinProtocol, LeaveGroup, LeavingMember,
+    ListGroups, SyncGroup, TopicPartitions,
 };
+use crate::groups::consumer::embedded;
 use crate::groups::coordinator::{GroupCoordinator, GroupCx};
 use crate::groups::effect::{CoordinatorRecord, GroupEffect, WriteId};
 use crate::groups::error::GroupError;
@@ -166,6 +170,11 @@ impl Rig {
                 told.protocol.clone_from(&joined.protocol);
             }
         }
+        if let GroupAnswer::ConsumerHeartbeat(Ok(answer)) = &answer {
+            let told = self.told.entry(who.clone()).or_default();
+            told.member_id.clone_from(&answer.member_id);
+            told.generation = answer.member_epoch;
+        }
         let text = show(&answer);
         self.answers.push(if who.is_empty() { text } else { format!("{who} {text}") });
     }
@@ -181,6 +190,7 @@ impl Rig {
         }
         match verb {
             "join" | "sync" | "beat" | "leave" | "commit" => self.play_member(verb, &names, &options),
+            "hb" | "about" => self.play_consumer(verb, &names, &options),
             "fetch" | "describe" | "list" | "delete" | "forget" => self.play_admin(verb, &names, &options),
             "hold" => self.stores = false,
             "store" => {
@@ -280,11 +290,49 @@ impl Rig {
         self.ask(&who, command);
     }
 
+    /// A member of the new protocol is called like its id. `own=1:0,1:1` reports partitions of the topics that were made
+    /// first, second and so on.
+    fn play_consumer(&mut self, verb: &str, names: &[&str], options: &BTreeMap<&str, &str>) {
+        let group = self.group.clone();
+        if verb == "about" {
+            return self.ask("", GroupCommand::ConsumerDescribe { group });
+        }
+        let who = names[0].to_owned();
+        let told = self.told.get(&who).cloned().unwrap_or_default();
+        let epoch = options.get("epoch").map_or(told.generation, |text| text.parse().expect("an epoch"));
+        let own = options.get("own").map(|text| {
+            let words = text.split(',').filter_map(|word| word.split_once(':'));
+            let topics = words.map(|(number, partition)| TopicPartitions {
+                topic_id: TopicId([number.parse().expect("a number"); 16]),
+                partitions: vec![PartitionIndex(partition.parse().expect("a partition"))],
+            });
+            topics.collect()
+        });
+        let topics = options.get("topics").map(|text| text.split(',').map(str::to_owned).collect());
+        self.ask(
+            &who.clone(),
+            GroupCommand::ConsumerHeartbeat(ConsumerHeartbeat {
+                group,
+                member_epoch: epoch,
+                instance_id: instance_of(&who),
+                rack_id: None,
+                rebalance_timeout_ms: if epoch == 0 { 60_000 } else { -1 },
+                subscribed_topic_names: topics.or_else(|| (epoch == 0).then(|| vec!["t".to_owned()])),
+                subscribed_topic_regex: options.get("regex").map(|text| (*text).to_owned()),
+                server_assignor: None,
+                topic_partitions: own.or_else(|| (epoch == 0).then(Vec::new)),
+                client: Client { id: who.clone(), host: "/127.0.0.1".into() },
+                member_id: who,
+                member_id_required: true,
+            }),
+        );
+    }
+
     /// `a:x b:y` after `give=`: what the leader gives each client.
     fn assignments(&self, options: &BTreeMap<&str, &str>) -> Vec<(String, Arc<[u8]>)> {
         let given = options.get("give").copied().unwrap_or_default();
         let given = given.split(',').filter_map(|word| word.split_once(':'));
-        let given = given.map(|(who, what)| (self.told[who].member_id.clone(), Arc::from(what.as_bytes())));
+        let given = given.map(|(who, what)| (self.told[who].member_id.clone(), assignment(what)));
         given.collect()
     }
 
@@ -332,6 +380,70 @@ impl Rig {
             None => FetchTopic { name: topic.into(), id: TopicId::ZERO, partitions: vec![partition] },
         }
     }
+}
+
+/// `t.0.1` is an assignment of the consumer protocol, everything else stands for itself.
+fn assignment(text: &str) -> Arc<[u8]> {
+    let mut words = text.split('.');
+    let topic = words.next().unwrap_or_default();
+    let partitions: Vec<i32> = words.filter_map(|word| word.parse().ok()).collect();
+    if partitions.is_empty() {
+        return text.as_bytes().into();
+    }
+    let mut writer = RecordWriter::new(1);
+    writer.count(1);
+    writer.string(topic);
+    writer.count(partitions.len());
+    partitions.iter().for_each(|&partition| writer.i32(partition));
+    writer.i32(-1);
+    writer.0.into()
+}
+
+/// An assignment of the consumer protocol as [`assignment`] reads it, everything else as text.
+fn show_assignment(bytes: &[u8]) -> String {
+    match embedded::decode_assignment(bytes) {
+        Ok(given) if bytes.len() > 4 => {
+            let topics = given.partitions.iter().map(|(topic, list)| {
+                let list = list.iter().map(|partition| format!(".{partition}"));
+                format!("{topic}{}", list.collect::<String>())
+            });
+            topics.collect::<Vec<_>>().join(" ")
+        }
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// The topics that were made first, second and so on with their partitions: `1.0.1`.
+fn show_partitions<'a>(topics: impl Iterator<Item = (TopicId, &'a [PartitionIndex])>) -> String {
+    let topics = topics.map(|(id, list)| {
+        let list = list.iter().map(|partition| format!(".{partition}"));
+        format!("{}{}", id.0[0], list.collect::<String>())
+    });
+    topics.collect::<Vec<_>>().join(" ")
+}
+
+fn show_heartbeat(answer: &ConsumerHeartbeatAnswer) -> String {
+    match &answer.assignment {
+        Some(topics) => {
+            let topics = topics.iter().map(|topic| (topic.topic_id, topic.partitions.as_slice()));
+            format!("at {} has [{}]", answer.member_epoch, show_partitions(topics))
+        }
+        None => format!("at {}", answer.member_epoch),
+    }
+}
+
+fn show_consumer_group(group: &DescribedConsumerGroup) -> String {
+    let members = group.members.iter().map(|member| {
+        let named = |topics: &[NamedPartitions]| {
+            show_partitions(topics.iter().map(|topic| (topic.topic_id, topic.partitions.as_slice())))
+        };
+        let (has, shall) = (named(&member.assignment), named(&member.target_assignment));
+        let kind = if member.member_type == 0 { " classic" } else { "" };
+        format!("{} at {}{kind} {has}/{shall}", member.client.id, member.member_epoch)
+    });
+    let members = members.collect::<Vec<_>>().join("; ");
+    let (state, epoch, assigned) = (group.state, group.group_epoch, group.assignment_epoch);
+    format!("{state} {epoch}/{assigned} {} [{members}]", group.assignor)
 }
 
 fn split(word: &str) -> (&str, PartitionIndex) {
@@ -418,7 +530,7 @@ pub fn show(answer: &GroupAnswer) -> String {
         GroupAnswer::Join(joined) => show_joined(joined),
         GroupAnswer::Sync(synced) => match synced.error {
             Some(error) => format!("{error:?}"),
-            None => format!("has '{}'", String::from_utf8_lossy(&synced.assignment)),
+            None => format!("has '{}'", show_assignment(&synced.assignment)),
         },
         GroupAnswer::Heartbeat(result) => show_error(result.err()),
         GroupAnswer::Leave(Ok(left)) => {
@@ -446,7 +558,7 @@ pub fn show(answer: &GroupAnswer) -> String {
         }
         GroupAnswer::Describe(group) => {
             let members = group.members.iter().map(|member| {
-                let assignment = String::from_utf8_lossy(&member.assignment).into_owned();
+                let assignment = show_assignment(&member.assignment);
                 format!("{}:{}:{assignment}", client(&member.member_id), member.metadata.len())
             });
             let error = group.error.map(|error| format!(" {error:?}")).unwrap_or_default();
@@ -460,6 +572,11 @@ pub fn show(answer: &GroupAnswer) -> String {
             });
             groups.collect::<Vec<_>>().join(" ")
         }
+        GroupAnswer::ConsumerHeartbeat(Err(refusal)) | GroupAnswer::ConsumerDescribe(Err(refusal)) => {
+            format!("{:?}", refusal.error)
+        }
+        GroupAnswer::ConsumerHeartbeat(Ok(answer)) => show_heartbeat(answer),
+        GroupAnswer::ConsumerDescribe(Ok(group)) => show_consumer_group(group),
         GroupAnswer::Delete(result) => show_error(result.err()),
         GroupAnswer::OffsetDelete(Ok(topics)) => {
             let errors = topics.iter().flat_map(|topic| &topic.partitions);

@@ -72,7 +72,8 @@ impl ConsumerGroup {
 
         let id = self.enrol(found, turn);
         let changed = self.update_member(&id, |before| told_by(before, request, &subscription), turn);
-        let bump = changed.names || changed.regex || self.refresh_regexes(turn);
+        let refreshed = self.refresh_regexes(turn);
+        let bump = changed.names || changed.regex || refreshed;
         self.update_epoch(bump, turn);
         if !downgrade {
             self.update_target(turn);

@@ -57,8 +57,8 @@ fn epochs_fence() {
             (alive("m1", 2), "FencedMemberEpoch"),
             (owning("m1", 1, "a0"), "2 [a0]"),
             // The answer was lost: the old epoch is good for who owns no more than it was told.
-            (owning("m1", 1, "a0"), "2"),
-            (owning("m1", 1, ""), "2"),
+            (owning("m1", 1, "a0"), "2 [a0]"),
+            (owning("m1", 1, ""), "2 [a0]"),
             (owning("m1", 1, "a0-1"), "FencedMemberEpoch"),
             (alive("m1", 1), "FencedMemberEpoch"),
             (alive("m1", 7), "FencedMemberEpoch"),
@@ -296,6 +296,12 @@ fn patterns_follow_the_topics() {
     let none = ConsumerHeartbeat { subscribed_topic_regex: Some(String::new()), ..alive("m1", 3) };
     rig.heartbeat(&none).unwrap();
     assert!(rig.group.state.regexes.is_empty());
+    // Topics that change and a subscription that changes in one heartbeat: both count.
+    rig.heartbeat(&pattern("m3", "d.*")).unwrap();
+    rig.create_topic("d", 1);
+    rig.heartbeat(&joining("m4", &["a"])).unwrap();
+    assert!(rig.group.is_subscribed_to("d"));
+    rig.heartbeat(&alive("m3", -1)).unwrap();
     // A bad one changes nothing.
     assert_eq!(brief(&rig.heartbeat(&pattern("m2", "["))), "InvalidRegularExpression");
     rig.heartbeat(&pattern("m2", "a.*")).unwrap();

@@ -176,9 +176,11 @@ impl ConsumerGroup {
             check_regex(request.subscribed_topic_regex.as_deref())?;
         }
         let id = self.enrol(found, turn);
+        // The answer to its last heartbeat was lost, and with it perhaps an assignment.
+        let is_late = self.state.members.get(&id).is_some_and(|it| request.member_epoch < it.current.epoch);
         let changed = self.update_member(&id, |told| told_by(told, request), turn);
-        let bump =
-            self.state.group.epoch == 0 || changed.names || changed.regex || self.refresh_regexes(turn);
+        let refreshed = self.refresh_regexes(turn);
+        let bump = self.state.group.epoch == 0 || changed.names || changed.regex || refreshed;
         self.update_epoch(bump, turn);
         self.update_target(turn);
         let reported = request.topic_partitions.as_deref();
@@ -194,7 +196,7 @@ impl ConsumerGroup {
             && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())
             && reported.is_some();
         let current = &self.state.members[&id].current;
-        let tell = request.member_epoch == 0 || full || news;
+        let tell = request.member_epoch == 0 || full || news || is_late;
         Ok(ConsumerHeartbeatAnswer {
             member_id: id.to_string(),
             member_epoch: current.epoch,

@@ -34,3 +34,5 @@ mod group_tests;
 mod record_tests;
 #[cfg(test)]
 mod rig_test;
+#[cfg(test)]
+mod storm_tests;
