@@ -95,6 +95,12 @@ impl FetchSessions {
         self.sessions.len()
     }
 
+    /// How many partitions they name together.
+    #[must_use]
+    pub fn partition_count(&self) -> usize {
+        self.sessions.values().map(|session| session.wishes.len()).sum()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,6 +7,7 @@ pub mod slots;
 
 pub mod memory;
 pub mod send;
+pub mod timing;
 
 pub mod session;
 pub mod timers;
@@ -14,6 +15,7 @@ pub mod timers;
 pub mod mesh;
 
 pub mod event;
+pub mod metrics;
 
 pub mod error;
 pub mod partition;
@@ -34,6 +36,7 @@ pub mod shard;
 
 mod lifecycle;
 mod metadata;
+mod observe;
 mod requests;
 
 mod handlers;

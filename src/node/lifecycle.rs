@@ -320,6 +320,7 @@ impl Shard {
             .map(|session| session.conn)
             .collect();
         for conn in idle {
+            self.metrics.idle_closed_total += 1;
             self.close(conn, fx);
         }
     }

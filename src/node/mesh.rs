@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, TopicId};
-use corelane_base::time::WallMs;
+use corelane_base::time::{Mono, WallMs};
 use corelane_control::controller::{Answer, Command};
 use corelane_control::record::MetadataRecord;
 use corelane_log::disk::DirEntry;
@@ -60,6 +60,8 @@ pub struct AppendResult {
     pub log_append_time: WallMs,
     /// Where the log begins now; -1 if unknown.
     pub log_start_offset: Offset,
+    /// When it was in the log's memory; zero if it is not.
+    pub appended: Mono,
 }
 
 /// One partition of a fetch.
@@ -100,6 +102,8 @@ pub struct FetchResult {
     pub diverging: Option<(LeaderEpoch, Offset)>,
     /// More will come under this index once there is some.
     pub watching: bool,
+    /// The disk had to be asked.
+    pub from_disk: bool,
 }
 
 /// A question about one partition's log.

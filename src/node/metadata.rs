@@ -213,6 +213,7 @@ impl Shard {
                 MetadataRecord::TopicDeleted { topic_id } => {
                     self.topic_configs.remove(topic_id);
                     self.owner.remove_topic(*topic_id, now, &mut fx.disk);
+                    self.metrics.sent.forget(*topic_id);
                 }
                 MetadataRecord::TopicConfigChanged { topic_id, .. } => self.change_topic_config(*topic_id),
                 MetadataRecord::BrokerConfigChanged { .. } => self.change_broker_config(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, ShardId, TopicId};
-use corelane_base::time::{Now, WallMs};
+use corelane_base::time::{Mono, Now, WallMs};
 use corelane_log::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken};
 use corelane_log::error::AppendError;
 use corelane_log::log::{AppendOrigin, Log, LogCx, LogState, Progress, ReadTicket};
@@ -19,6 +19,7 @@ use hashbrown::HashMap;
 use crate::error::append_error_code;
 use crate::memory::MemoryLimits;
 use crate::mesh::{AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, QueryResult};
+use crate::metrics::{Departed, LogWork};
 use crate::owner::cleaning::{CLEANER_SLOT, Cleaning};
 use crate::partition::{AppendWaiter, Deferred, Partition};
 use crate::slots::{SlotId, Slots};
@@ -114,6 +115,10 @@ pub struct Owner {
     pub out: Vec<(ShardId, MeshMessage)>,
     /// Produce is refused: the disk is nearly full.
     pub disk_full: bool,
+    /// What the logs did.
+    pub work: LogWork,
+    /// What is left of deleted partitions.
+    pub departed: Departed,
 }
 
 macro_rules! cx {
@@ -123,6 +128,7 @@ macro_rules! cx {
 }
 
 pub mod cleaning;
+mod figures;
 mod reads;
 
 impl Owner {
@@ -154,6 +160,8 @@ impl Owner {
             notices: Vec::new(),
             out: Vec::new(),
             disk_full: false,
+            work: LogWork::default(),
+            departed: Departed::default(),
         }
     }
 
@@ -208,6 +216,7 @@ impl Owner {
             self.wake_watchers(slot, now, disk);
             let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
             partition.deleted = true;
+            self.departed.add(&partition.traffic, &partition.log.figures());
             if matches!(partition.log.state(), LogState::Opening) {
                 self.opening -= 1;
             }
@@ -285,10 +294,14 @@ impl Owner {
     ) -> Option<AppendResult> {
         let refused = |error| Some(failed_append(index, error, Offset(-1)));
         let Some(slot) = self.slot_of(key) else { return refused(ErrorCode::NotLeaderOrFollower) };
+        let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
+        partition.traffic.produce_requests += 1;
         if self.disk_full {
+            partition.traffic.produce_failed += 1;
             return refused(ErrorCode::KafkaStorageError);
         }
         if !self.has_tail_room(batch.len()) {
+            self.partition(slot).traffic.produce_failed += 1;
             return refused(ErrorCode::RequestTimedOut);
         }
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
@@ -357,6 +370,7 @@ impl Owner {
             Ok(appended) => appended,
             Err(AppendError::Busy) if !self.sealed => return Appending::Busy,
             Err(error) => {
+                partition.traffic.produce_failed += 1;
                 let start = partition.log.log_start_offset();
                 return Appending::Done(failed_append(index, append_error_code(&error), start));
             }
@@ -366,12 +380,17 @@ impl Owner {
             self.dirty.push(slot);
         }
         self.appended_bytes += batch.len() as u64;
+        if !appended.duplicate {
+            partition.traffic.bytes_in += batch.len() as u64;
+            partition.traffic.records_in += (appended.last_offset.0 - appended.base_offset.0 + 1) as u64;
+        }
         let result = AppendResult {
             index,
             error: ErrorCode::None,
             base_offset: appended.base_offset,
             log_append_time: appended.log_append_time.unwrap_or(WallMs(-1)),
             log_start_offset: partition.log.log_start_offset(),
+            appended: now.mono,
         };
         if appended.last_offset < partition.high_watermark() {
             return Appending::Done(result);
@@ -438,6 +457,7 @@ impl Owner {
         if opened && !deleted {
             self.opening -= 1;
         }
+        self.work.on_committed(progress.committed, now.mono);
         self.on_progress(slot, progress, now, disk);
     }
 
@@ -602,7 +622,14 @@ impl Owner {
 }
 
 fn failed_append(index: u32, error: ErrorCode, log_start_offset: Offset) -> AppendResult {
-    AppendResult { index, error, base_offset: Offset(-1), log_append_time: WallMs(-1), log_start_offset }
+    AppendResult {
+        index,
+        error,
+        base_offset: Offset(-1),
+        log_append_time: WallMs(-1),
+        log_start_offset,
+        appended: Mono(0),
+    }
 }
 
 /// Adds a result to the message before, if that one goes to the same request: a commit usually completes many.

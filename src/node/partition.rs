@@ -9,6 +9,7 @@ use corelane_base::id::{LeaderEpoch, Offset, ShardId};
 use corelane_log::log::{Log, LogState};
 
 use crate::mesh::{AppendAsk, AppendResult, PartitionKey};
+use crate::metrics::Traffic;
 use crate::slots::SlotId;
 
 /// Somebody whose batch is in memory but not yet durable.
@@ -64,6 +65,8 @@ pub struct Partition {
     pub dirty: bool,
     /// The topic is deleted; kept only until the disk lets go.
     pub deleted: bool,
+    /// What clients did to it.
+    pub traffic: Traffic,
     /// In order of arrival; appended before anything that arrives later.
     pub deferred: VecDeque<Deferred>,
     waiters: VecDeque<AppendWaiter>,
@@ -82,6 +85,7 @@ impl Partition {
             leader_epoch,
             dirty: false,
             deleted: false,
+            traffic: Traffic::default(),
             deferred: VecDeque::new(),
             waiters: VecDeque::new(),
             watchers: Vec::new(),

@@ -8,6 +8,7 @@ use corelane_base::time::Mono;
 
 use crate::fetch_session::{FetchKind, FetchWish};
 use crate::mesh::{AppendResult, FetchResult, PartitionKey, QueryResult};
+use crate::timing::Times;
 
 /// The request that a response answers.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct RequestMeta {
     pub version: i16,
     /// Comes back in the response.
     pub correlation_id: i32,
+    /// How it got here, as far as is known.
+    pub times: Times,
 }
 
 /// A waiting request.
@@ -99,6 +102,10 @@ pub struct PendingFetch {
     pub watching: Vec<ShardId>,
     /// Answer at the latest then.
     pub wait_until: Mono,
+    /// When all owners had given their first answer.
+    pub known_at: Mono,
+    /// Whether one of them had to ask the disk.
+    pub from_disk: bool,
 }
 
 /// A question to the owners of partitions.

@@ -1,7 +1,7 @@
 //! From a frame to its handler, and from a handler's answer to bytes.
 
 use corelane_base::id::ConnId;
-use corelane_base::time::Now;
+use corelane_base::time::{Mono, Now};
 use corelane_wire::api::ApiKey;
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::header::{RequestHeader, ResponseHeader};
@@ -9,8 +9,9 @@ use corelane_wire::primitive::{DecodeError, EncodeError, Reader, Writer};
 
 use crate::event::Effects;
 use crate::pending::RequestMeta;
-use crate::send::SendPart;
+use crate::send::{Reply, SendPart};
 use crate::shard::Shard;
+use crate::timing::Times;
 
 /// How a handler ends: it has answered or keeps the request pending; or the bytes are no such request, and the
 /// connection is closed as Kafka does.
@@ -18,7 +19,8 @@ pub type Handled = Result<(), DecodeError>;
 
 impl Shard {
     /// Serves one frame. The caller has checked that the connection may start another request.
-    pub(crate) fn serve(&mut self, now: Now, conn: ConnId, frame: &[u8], fx: &mut Effects) {
+    /// It has been whole since `arrived`.
+    pub(crate) fn serve(&mut self, now: Now, arrived: Mono, conn: ConnId, frame: &[u8], fx: &mut Effects) {
         let Some(session) = self.session_mut(conn) else { return };
         if session.closing {
             return;
@@ -43,7 +45,9 @@ impl Shard {
             api_key: peeked.api_key,
             version: peeked.api_version,
             correlation_id: peeked.correlation_id,
+            times: Times::served(arrived, now.mono),
         };
+        self.metrics.on_request(meta.api_key, meta.version, frame.len());
         let handled = if served {
             RequestHeader::decode(&mut reader).and_then(|_| self.dispatch(now, meta, &mut reader, fx))
         } else {
@@ -102,7 +106,7 @@ impl Shard {
 
     fn respond_code(&mut self, meta: RequestMeta, error: ErrorCode) {
         self.respond_with(meta, |writer, _| {
-            writer.i16(error.code());
+            writer.error_code(error.code());
             Ok(())
         });
     }
@@ -114,10 +118,11 @@ pub(crate) fn response_parts(
     capacity: usize,
     encode: impl FnOnce(&mut Writer, i16) -> Result<(), EncodeError>,
     external: Vec<Vec<SendPart>>,
-) -> Vec<SendPart> {
+) -> Reply {
     let mut writer = Writer::frame(capacity);
     ResponseHeader { correlation_id: meta.correlation_id }.encode(&mut writer, meta.api_key, meta.version);
     encode(&mut writer, meta.version).expect("responses are built for the version asked for");
+    let errors = writer.errors();
     let (bytes, splices) = writer.into_parts().expect("responses are bounded far below 2 GiB");
     assert_eq!(splices.len(), external.len(), "one slice for each place");
     let mut parts = Vec::with_capacity(2 * splices.len() + 1);
@@ -132,5 +137,5 @@ pub(crate) fn response_parts(
     if at < bytes.len() {
         parts.push(SendPart::Memory(bytes.slice(at..)));
     }
-    parts
+    Reply { parts, errors }
 }

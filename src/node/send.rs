@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use corelane_log::disk::FileHandle;
 use corelane_log::log::LogSlice;
+use corelane_wire::primitive::ErrorTally;
 
 /// A piece of a response.
 #[derive(Debug, Clone)]
@@ -35,6 +36,15 @@ impl SendPart {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A response as a handler leaves it.
+#[derive(Debug)]
+pub struct Reply {
+    /// The whole frame.
+    pub parts: Vec<SendPart>,
+    /// The errors it tells.
+    pub errors: ErrorTally,
 }
 
 impl From<LogSlice> for SendPart {

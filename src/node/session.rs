@@ -12,6 +12,7 @@ use corelane_base::id::ConnId;
 use corelane_base::time::Mono;
 
 use crate::send::SendPart;
+use crate::timing::Leaving;
 
 /// How many requests of one connection may be under way; beyond it the connection is not read. librdkafka pipelines
 /// at most some tens by default; Kafka itself serves one at a time.
@@ -36,6 +37,16 @@ enum Response {
     Silent,
 }
 
+/// A request's place in the order.
+#[derive(Debug)]
+struct Place {
+    response: Response,
+    /// Length of its frame while it is awaited, in bytes.
+    request_bytes: usize,
+    /// Once it is there.
+    leaving: Option<Leaving>,
+}
+
 /// A connection's state.
 ///
 /// Invariants: `front_sequence + ring.len()` is the sequence number of the next request; `unsent_bytes` is the sum
@@ -53,12 +64,16 @@ pub struct Session {
     pub inbox: BytesMut,
     /// Reading is switched off at the shell.
     pub paused: bool,
+    /// Since when, if it is.
+    pub paused_at: Mono,
     /// No further request is served; the connection closes once what is ready has been sent.
     pub closing: bool,
     /// The broker is stopping: what waits is answered, nothing new starts.
     pub draining: bool,
     front_sequence: u64,
-    ring: VecDeque<(Response, usize)>,
+    ring: VecDeque<Place>,
+    /// The responses of the send under way; after it, those that are out.
+    pub leaving: Vec<Leaving>,
     request_bytes: usize,
     sending_bytes: Option<usize>,
     unsent_bytes: usize,
@@ -74,10 +89,12 @@ impl Session {
             last_active: now,
             inbox: BytesMut::new(),
             paused: false,
+            paused_at: now,
             closing: false,
             draining: false,
             front_sequence: 0,
             ring: VecDeque::new(),
+            leaving: Vec::new(),
             request_bytes: 0,
             sending_bytes: None,
             unsent_bytes: 0,
@@ -97,18 +114,19 @@ impl Session {
     /// Takes the next place in the response order for a request of `bytes` length.
     pub fn begin(&mut self, bytes: usize) -> u64 {
         assert!(self.ring.len() < REQUESTS_IN_FLIGHT_MAX, "may_start was asked");
-        self.ring.push_back((Response::Awaited, bytes));
+        self.ring.push_back(Place { response: Response::Awaited, request_bytes: bytes, leaving: None });
         self.request_bytes += bytes;
         self.front_sequence + self.ring.len() as u64 - 1
     }
 
     /// Fills the place `sequence` with a response; `None` is the silence after an acks=0 produce.
-    pub fn complete(&mut self, sequence: u64, response: Option<Vec<SendPart>>) {
+    pub fn complete(&mut self, sequence: u64, response: Option<Vec<SendPart>>, leaving: Leaving) {
         let index = sequence.checked_sub(self.front_sequence).expect("completed once, so still in the ring");
-        let (place, request_bytes) = &mut self.ring[index as usize];
-        assert!(matches!(place, Response::Awaited), "completed once");
-        self.request_bytes -= core::mem::take(request_bytes);
-        *place = match response {
+        let place = &mut self.ring[index as usize];
+        assert!(matches!(place.response, Response::Awaited), "completed once");
+        self.request_bytes -= core::mem::take(&mut place.request_bytes);
+        place.leaving = Some(leaving);
+        place.response = match response {
             Some(parts) => {
                 self.unsent_bytes += parts.iter().map(SendPart::len).sum::<usize>();
                 Response::Ready(parts)
@@ -126,8 +144,9 @@ impl Session {
         let mut bytes = 0;
         while bytes < SEND_BYTES_TARGET {
             match self.ring.pop_front() {
-                Some((Response::Ready(parts), _)) => {
+                Some(Place { response: Response::Ready(parts), leaving, .. }) => {
                     self.front_sequence += 1;
+                    self.leaving.extend(leaving);
                     bytes += parts.iter().map(SendPart::len).sum::<usize>();
                     if out.is_empty() {
                         out = parts;
@@ -135,7 +154,7 @@ impl Session {
                         out.extend(parts);
                     }
                 }
-                Some((Response::Silent, _)) => self.front_sequence += 1,
+                Some(Place { response: Response::Silent, .. }) => self.front_sequence += 1,
                 Some(awaited) => {
                     self.ring.push_front(awaited);
                     break;
@@ -150,7 +169,7 @@ impl Session {
         Some(out)
     }
 
-    /// The send under way is out.
+    /// The send under way is out; the caller clears `leaving` when it has seen it.
     pub fn on_sent(&mut self, now: Mono) {
         let bytes = self.sending_bytes.take().expect("Sent follows a Send");
         self.unsent_bytes -= bytes;
@@ -161,6 +180,12 @@ impl Session {
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
         self.unsent_bytes
+    }
+
+    /// Bytes of the frames of requests under way.
+    #[must_use]
+    pub fn request_bytes(&self) -> usize {
+        self.request_bytes
     }
 
     /// Whether nothing is awaited, ready or being sent.
@@ -189,10 +214,15 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timing::Times;
 
     fn session() -> Session {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         Session::new(ConnId { slot: 0, generation: 0 }, peer, Mono(0))
+    }
+
+    fn leaving() -> Leaving {
+        Leaving { api_key: 0, times: Times::served(Mono(0), Mono(0)), answered: Mono(0) }
     }
 
     fn part(text: &'static str) -> Vec<SendPart> {
@@ -214,17 +244,18 @@ mod tests {
     fn responses_leave_in_request_order() {
         let mut session = session();
         let sequences: Vec<u64> = (0..4).map(|_| session.begin(10)).collect();
-        session.complete(sequences[2], Some(part("c")));
+        session.complete(sequences[2], Some(part("c")), leaving());
         assert!(session.next_send().is_none());
-        session.complete(sequences[0], Some(part("a")));
+        session.complete(sequences[0], Some(part("a")), leaving());
         assert_eq!(sent(session.next_send()), "a");
-        session.complete(sequences[1], None);
+        assert_eq!(session.leaving.len(), 1);
+        session.complete(sequences[1], None, leaving());
         assert!(session.next_send().is_none(), "one send at a time");
         session.on_sent(Mono(1));
         assert_eq!(sent(session.next_send()), "c");
         session.on_sent(Mono(2));
         assert!(!session.is_drained());
-        session.complete(sequences[3], None);
+        session.complete(sequences[3], None, leaving());
         assert!(session.next_send().is_none());
         assert!(session.is_drained());
     }
@@ -238,12 +269,16 @@ mod tests {
         }
         assert!(!session.may_start());
         for sequence in 0..REQUESTS_IN_FLIGHT_MAX as u64 {
-            session.complete(sequence, None);
+            session.complete(sequence, None, leaving());
         }
         assert!(session.next_send().is_none());
         assert!(session.may_start());
         let sequence = session.begin(10);
-        session.complete(sequence, Some(vec![SendPart::Memory(Bytes::from(vec![0; UNSENT_BYTES_MAX]))]));
+        session.complete(
+            sequence,
+            Some(vec![SendPart::Memory(Bytes::from(vec![0; UNSENT_BYTES_MAX]))]),
+            leaving(),
+        );
         assert!(!session.may_start());
     }
 }

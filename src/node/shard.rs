@@ -21,15 +21,17 @@ use crate::fetch_session::FetchSessions;
 use crate::memory::MemoryLimits;
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::MetadataLog;
+use crate::metrics::Metrics;
 use crate::owner::Owner;
 use crate::owner::cleaning::cleaner_settings;
 use crate::pending::{Pending, RequestMeta};
 use crate::phase::Phase;
 use crate::publishing::Publishing;
-use crate::send::SendPart;
+use crate::send::Reply;
 use crate::session::Session;
 use crate::slots::{SlotId, Slots};
 use crate::timers::{Deadline, Timers};
+use crate::timing::Leaving;
 
 /// So many refused connections are told one by one between two housekeepings; more are counted, so that peers who
 /// send garbage cannot fill the disk with our log.
@@ -93,6 +95,7 @@ pub struct Shard {
     pub(crate) producer_ids: core::ops::Range<i64>,
     pub(crate) disk_total_bytes: u64,
     pub(crate) disk_free_bytes: u64,
+    pub(crate) metrics: Metrics,
 }
 
 /// The shard that owns a partition: a function of its identity and the number of shards, so that every shard knows
@@ -102,6 +105,11 @@ pub fn owner_of(key: PartitionKey, shard_count: u16) -> ShardId {
     let id = u64::from_le_bytes(key.topic.0[..8].try_into().expect("8 of 16 bytes"));
     let place = id.wrapping_add(key.partition.0 as u64) % u64::from(shard_count);
     ShardId(place as u16)
+}
+
+fn live(sessions: &mut [Option<Session>], conn: ConnId) -> Option<&mut Session> {
+    let session = sessions.get_mut(conn.slot as usize)?.as_mut()?;
+    if session.conn == conn { Some(session) } else { None }
 }
 
 impl Shard {
@@ -143,6 +151,7 @@ impl Shard {
             producer_ids: 0..0,
             disk_total_bytes: 0,
             disk_free_bytes: u64::MAX,
+            metrics: Metrics::default(),
             config,
             settings,
         }
@@ -168,15 +177,19 @@ impl Shard {
 
     /// Takes in one event.
     pub fn apply(&mut self, now: Now, event: Event<'_>, fx: &mut Effects) {
+        self.metrics.now = now.mono;
         match event {
             Event::Accepted { conn, peer } => self.on_accepted(now, conn, peer, fx),
             Event::Received { conn, bytes } => self.on_received(now, conn, bytes, fx),
             Event::Sent { conn } => {
-                if let Some(session) = self.session_mut(conn) {
+                if let Some(session) = live(&mut self.sessions, conn) {
                     let before = session.unsent_bytes();
                     session.on_sent(now.mono);
                     let sent = before - session.unsent_bytes();
                     self.unsent_bytes -= sent;
+                    for leaving in session.leaving.drain(..) {
+                        self.metrics.on_sent(&leaving, now.mono);
+                    }
                     self.ready.push(conn);
                 }
             }
@@ -191,6 +204,7 @@ impl Shard {
 
     /// Ends a turn: opens group commits and sends what became ready. Call it once after a batch of `apply`.
     pub fn end_turn(&mut self, now: Now, fx: &mut Effects) {
+        self.metrics.now = now.mono;
         loop {
             self.owner.end_turn(now, &mut fx.disk);
             self.end_metadata_turn(now, fx);
@@ -239,8 +253,7 @@ impl Shard {
     }
 
     pub(crate) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        let session = self.sessions.get_mut(conn.slot as usize)?.as_mut()?;
-        if session.conn == conn { Some(session) } else { None }
+        live(&mut self.sessions, conn)
     }
 
     fn on_accepted(&mut self, now: Now, conn: ConnId, peer: core::net::SocketAddr, fx: &mut Effects) {
@@ -290,7 +303,7 @@ impl Shard {
         session.last_active = now.mono;
         if !session.inbox.is_empty() {
             self.stash(conn, bytes, fx);
-            self.serve_inbox(now, conn, fx);
+            self.serve_inbox(now, now.mono, conn, fx);
             return;
         }
         // The common case: whole frames, served where they lie.
@@ -301,7 +314,7 @@ impl Shard {
             }
             match split(rest, self.config.request_bytes_max as u32) {
                 Ok(Split::Frame { body, consumed }) => {
-                    self.serve(now, conn, body, fx);
+                    self.serve(now, now.mono, conn, body, fx);
                     rest = &rest[consumed..];
                 }
                 Ok(Split::NeedMore { .. }) => break,
@@ -323,6 +336,7 @@ impl Shard {
         }
         let request_bytes_max = self.config.request_bytes_max as u32;
         let may_start = self.may_start(conn);
+        let now = self.metrics.now;
         let Some(session) = self.session_mut(conn) else { return };
         if session.closing {
             return;
@@ -337,6 +351,9 @@ impl Shard {
         }
         let pause = !may_start && !session.paused;
         session.paused |= pause;
+        if pause {
+            session.paused_at = now;
+        }
         self.inbox_bytes += bytes.len();
         if pause {
             fx.net.push(NetEffect::Pause { conn });
@@ -359,7 +376,8 @@ impl Shard {
         }
     }
 
-    fn serve_inbox(&mut self, now: Now, conn: ConnId, fx: &mut Effects) {
+    /// Serves what lies in the inbox, as far as it may start; whole frames in it have been there since `arrived`.
+    fn serve_inbox(&mut self, now: Now, arrived: Mono, conn: ConnId, fx: &mut Effects) {
         loop {
             let request_bytes_max = self.config.request_bytes_max as u32;
             if !self.may_start(conn) {
@@ -376,7 +394,7 @@ impl Shard {
             };
             let frame: Bytes = session.take_frame(consumed);
             self.inbox_bytes -= consumed;
-            self.serve(now, conn, &frame[LENGTH_BYTES..], fx);
+            self.serve(now, arrived, conn, &frame[LENGTH_BYTES..], fx);
         }
     }
 
@@ -388,6 +406,7 @@ impl Shard {
         {
             let text = format!("closing the connection of {}: {why}", session.peer);
             self.refused_count += 1;
+            self.metrics.refused_total += 1;
             if self.refused_count <= REFUSALS_TOLD_MAX {
                 fx.lifecycle.push(Lifecycle::Notice { severity: Severity::Info, text });
             }
@@ -410,10 +429,16 @@ impl Shard {
     }
 
     /// Fills a request's place in its connection's order.
-    pub(crate) fn respond(&mut self, meta: RequestMeta, response: Option<Vec<SendPart>>) {
+    pub(crate) fn respond(&mut self, meta: RequestMeta, response: Option<Reply>) {
+        let answered = self.metrics.now;
+        let leaving = Leaving { api_key: meta.api_key, times: meta.times, answered };
+        match &response {
+            Some(reply) => self.metrics.on_errors(meta.api_key, &reply.errors),
+            None => self.metrics.on_sent(&leaving, answered),
+        }
         if let Some(session) = self.session_mut(meta.conn) {
             let before = session.unsent_bytes();
-            session.complete(meta.sequence, response);
+            session.complete(meta.sequence, response.map(|reply| reply.parts), leaving);
             let more = session.unsent_bytes() - before;
             self.unsent_bytes += more;
             self.ready.push(meta.conn);
@@ -429,7 +454,9 @@ impl Shard {
             fx.net.push(NetEffect::Send { conn, parts });
         }
         if !session.inbox.is_empty() {
-            self.serve_inbox(now, conn, fx);
+            // Reading stops when the connection is held back, so all of it came before, or a moment after.
+            let arrived = if session.paused { session.paused_at } else { now.mono };
+            self.serve_inbox(now, arrived, conn, fx);
         }
         let may_start = self.may_start(conn);
         let Some(session) = self.session_mut(conn) else { return };

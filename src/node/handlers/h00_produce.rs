@@ -6,7 +6,7 @@
 //! headers and CRC, records are not decoded, so there are no per-record errors. Source: KIP-98, KIP-467, KIP-516.
 
 use corelane_base::id::{Offset, ShardId, TopicId};
-use corelane_base::time::{Now, WallMs};
+use corelane_base::time::{Mono, Now, WallMs};
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::message::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
@@ -148,9 +148,11 @@ impl Shard {
 
     /// Answers a produce with what is known.
     pub(crate) fn finish_produce(&mut self, id: SlotId, fx: &mut Effects) {
-        let Some(Pending { meta, body: PendingBody::Produce(state), .. }) = self.take_pending(id) else {
+        let Some(Pending { mut meta, body: PendingBody::Produce(state), .. }) = self.take_pending(id) else {
             return;
         };
+        let logged = state.partitions.iter().map(|(_, result)| result.appended).max().unwrap_or_default();
+        meta.times = meta.times.worked(logged, self.metrics.now);
         if state.acks == 0 {
             let failed = state.partitions.iter().find(|(_, result)| result.error != ErrorCode::None);
             if let Some((partition, result)) = failed {
@@ -209,6 +211,7 @@ fn unanswered(index: u32) -> AppendResult {
         base_offset: Offset(-1),
         log_append_time: WallMs(-1),
         log_start_offset: Offset(-1),
+        appended: Mono(0),
     }
 }
 

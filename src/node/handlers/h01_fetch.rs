@@ -19,7 +19,6 @@ use crate::fetch_session::{FetchKind, FetchWish, TopicRef};
 use crate::mesh::{FetchItem, FetchResult, MeshMessage, PartitionKey};
 use crate::pending::{Pending, PendingBody, PendingFetch, RequestMeta};
 use crate::requests::{Handled, response_parts};
-use crate::send::SendPart;
 use crate::shard::Shard;
 use crate::slots::SlotId;
 use crate::timers::Deadline;
@@ -70,6 +69,8 @@ impl Shard {
             outstanding: 0,
             watching: Vec::new(),
             wait_until,
+            known_at: Mono(0),
+            from_disk: false,
         };
         self.ask_owners(now, meta, pending, fx);
         Ok(())
@@ -155,10 +156,12 @@ impl Shard {
             return;
         };
         fetch.outstanding -= u32::from(first);
+        fetch.known_at = if first { now.mono } else { fetch.known_at };
         for result in results {
             if result.watching && !fetch.watching.contains(&from) {
                 fetch.watching.push(from);
             }
+            fetch.from_disk |= first && result.from_disk;
             let place = result.index as usize;
             fetch.results[place] = Some(result);
         }
@@ -191,9 +194,12 @@ impl Shard {
 
     /// Answers a fetch with what is known.
     pub(crate) fn finish_fetch(&mut self, now: Now, id: SlotId, fx: &mut Effects) {
-        let Some(Pending { meta, body: PendingBody::Fetch(mut fetch), .. }) = self.take_pending(id) else {
+        let Some(Pending { mut meta, body: PendingBody::Fetch(mut fetch), .. }) = self.take_pending(id)
+        else {
             return;
         };
+        let logged = if fetch.from_disk { Mono(0) } else { fetch.known_at };
+        meta.times = meta.times.worked(logged, fetch.known_at);
         for shard in core::mem::take(&mut fetch.watching) {
             self.tell(now, shard, MeshMessage::FetchCancel { pending: id }, fx);
         }
@@ -233,14 +239,17 @@ impl Shard {
             }
             let data = partition_data(wish, &result, fetch.read_committed);
             if result.bytes > 0 {
+                if let Some(key) = fetch.keys[place] {
+                    self.metrics.sent.add(key, u64::from(result.bytes));
+                }
                 external.push(core::mem::take(&mut result.records));
             }
             response.responses.last_mut().expect("just pushed").partitions.push(data);
         }
         let capacity = 64 + 96 * fetch.wishes.len();
-        let parts: Vec<SendPart> =
+        let reply =
             response_parts(meta, capacity, |writer, version| response.encode(writer, version), external);
-        self.respond(meta, Some(parts));
+        self.respond(meta, Some(reply));
     }
 }
 
@@ -287,6 +296,7 @@ fn failed(index: u32, error: ErrorCode) -> FetchResult {
         bytes: 0,
         diverging: None,
         watching: false,
+        from_disk: false,
     }
 }
 

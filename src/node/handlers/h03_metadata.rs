@@ -20,7 +20,7 @@ use corelane_wire::primitive::Reader;
 use crate::event::Effects;
 use crate::pending::{PendingAutoCreate, PendingBody, RequestMeta};
 use crate::requests::{Handled, response_parts};
-use crate::send::SendPart;
+use crate::send::Reply;
 use crate::shard::Shard;
 
 /// Stands for "not asked" where a response has authorised operations.
@@ -141,7 +141,7 @@ impl Shard {
         meta: RequestMeta,
         topics: Vec<MetadataResponseTopic<'_>>,
         wants: &Wants,
-    ) -> Vec<SendPart> {
+    ) -> Reply {
         let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
         let capacity = 256 + 64 * topics.len() + 48 * partitions;
         let response = MetadataResponse {

@@ -95,9 +95,10 @@ impl Shard {
 
     /// Answers with what is known; what is not is answered with `REQUEST_TIMED_OUT`.
     pub(crate) fn finish_query(&mut self, id: SlotId) {
-        let Some(Pending { meta, body: PendingBody::Query(query), .. }) = self.take_pending(id) else {
+        let Some(Pending { mut meta, body: PendingBody::Query(query), .. }) = self.take_pending(id) else {
             return;
         };
+        meta.times = meta.times.worked(self.metrics.now, self.metrics.now);
         match ApiKey::from_code(meta.api_key) {
             Some(ApiKey::ListOffsets) => self.answer_list_offsets(meta, &query),
             Some(ApiKey::DeleteRecords) => self.answer_delete_records(meta, &query),

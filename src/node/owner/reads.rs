@@ -56,12 +56,14 @@ impl Owner {
         let mut bytes_left = bytes_max;
         let mut first = true;
         for item in items {
-            let mut result = self.begin_result(item);
+            let mut result = self.begin_result(item, is_news);
             if result.error == ErrorCode::None && result.diverging.is_none() {
                 let slot = self.slot_of(item.key).expect("begin_result found it");
                 match self.read_one(slot, item, bytes_left, first, now, disk) {
                     ReadStart::Ready(read) => {
                         take_read(&mut result, read);
+                        self.work.tail_reads += u64::from(result.bytes > 0);
+                        self.work.tail_read_bytes += u64::from(result.bytes);
                         bytes_left = bytes_left.saturating_sub(result.bytes);
                         first &= result.bytes == 0;
                     }
@@ -73,8 +75,14 @@ impl Owner {
                         self.fetches.get_mut(ask_id).expect("just inserted").outstanding += 1;
                         continue;
                     }
-                    ReadStart::OutOfRange => result.error = ErrorCode::OffsetOutOfRange,
-                    ReadStart::Failed(error) => result.error = read_error_code(&error),
+                    ReadStart::OutOfRange => {
+                        result.error = ErrorCode::OffsetOutOfRange;
+                        self.partition(slot).traffic.fetch_failed += 1;
+                    }
+                    ReadStart::Failed(error) => {
+                        result.error = read_error_code(&error);
+                        self.partition(slot).traffic.fetch_failed += 1;
+                    }
                     ReadStart::Empty => {
                         let bytes_max = item.bytes_max.min(bytes_max);
                         result.watching =
@@ -111,7 +119,7 @@ impl Owner {
         partition.log.read(item.offset, end, bytes_max, whole_first_batch, cx!(self, now, disk))
     }
 
-    fn begin_result(&mut self, item: &FetchItem) -> FetchResult {
+    fn begin_result(&mut self, item: &FetchItem, is_news: bool) -> FetchResult {
         let mut result = FetchResult {
             index: item.index,
             error: ErrorCode::None,
@@ -121,18 +129,22 @@ impl Owner {
             bytes: 0,
             diverging: None,
             watching: false,
+            from_disk: false,
         };
         let Some(slot) = self.slot_of(item.key) else {
             result.error = ErrorCode::NotLeaderOrFollower;
             return result;
         };
         let partition = self.partition(slot);
+        partition.traffic.fetch_requests += u64::from(!is_news);
         if !partition.is_online() {
             result.error = unavailable(partition.log.state());
+            partition.traffic.fetch_failed += 1;
             return result;
         }
         result.error = check_epoch(item.current_leader_epoch, partition.leader_epoch);
         if result.error != ErrorCode::None {
+            partition.traffic.fetch_failed += 1;
             return result;
         }
         result.high_watermark = partition.high_watermark();
@@ -187,6 +199,7 @@ impl Owner {
         mut result: FetchResult,
         read: Result<LogRead, ReadError>,
     ) {
+        result.from_disk = true;
         match read {
             Ok(read) => take_read(&mut result, read),
             Err(error) => result.error = read_error_code(&error),
