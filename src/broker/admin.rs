@@ -1,15 +1,14 @@
-//! The admin thread: HTTP for probes and metrics, the stall watchdog, and the signals that end the broker.
+//! The admin thread: HTTP for probes and metrics, the watchdog's clock, and the signals that end the broker.
 //!
-//! One ordinary thread with a tokio executor, off the data path. It reads what shards publish and waits for no shard.
-//! Figures are only what was counted or measured; nothing is estimated.
+//! One ordinary thread with a tokio executor, off the data path. A scrape asks every shard for a snapshot and waits a
+//! moment for it; probes and signals wait for no shard.
 
-use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{fs, io, process, thread};
+use std::{io, process, thread};
 
 use axum::Router;
 use axum::extract::State;
@@ -17,24 +16,21 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use corelane_base::time::Mono;
-use hdrhistogram::Histogram;
+use corelane_node::metrics::Snapshot;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
+use crate::exposition;
+use crate::metrics::{self, Facts};
 use crate::rt::port::{Clock, Figures, News, Port};
+use crate::watchdog::Watchdog;
 
 /// How often each shard is pinged.
 const PING_EVERY: Duration = Duration::from_millis(10);
-/// When to send another ping while one is not answered.
-const PING_REPEAT_MS: u64 = 1_000;
+/// How long a scrape waits for the shards; one that stalls for so long is told with what it said last.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(1);
 /// Signals within this time of the first are the same wish: some senders reach a process twice.
 const SIGNAL_ECHO: Duration = Duration::from_millis(500);
-/// Upper bounds of the stall histogram's buckets as exported, in microseconds.
-const STALL_BUCKETS_US: &[u64] =
-    &[50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
-/// Stalls are measured from 1 us to 100 s with three significant digits.
-const STALL_US_MAX: u64 = 100_000_000;
-
 /// Where the broker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -47,38 +43,23 @@ pub enum Phase {
     Draining = 2,
 }
 
-/// One shard's answers to pings.
-struct Watch {
-    /// When the ping that is not answered yet was sent.
-    sent: Option<Mono>,
-    /// When it was last repeated.
-    repeated: Mono,
-    /// Time from a ping to the shard's seeing it, in microseconds.
-    stalls: Histogram<u64>,
-    stall_us_sum: u64,
-}
-
 /// What the admin thread knows.
 pub struct Admin {
     clock: Clock,
     ports: Vec<Arc<Port>>,
     phase: AtomicU8,
-    watches: Mutex<Vec<Watch>>,
+    watchdog: Mutex<Watchdog>,
+    /// What each shard told last.
+    snapshots: tokio::sync::Mutex<Vec<Option<Arc<Snapshot>>>>,
 }
 
 impl Admin {
     /// An admin for these shards, in phase `Starting`.
     #[must_use]
     pub fn new(clock: Clock, ports: Vec<Arc<Port>>) -> Arc<Admin> {
-        let watch = |_| Watch {
-            sent: None,
-            repeated: Mono(0),
-            stalls: Histogram::new_with_bounds(1, STALL_US_MAX, 3)
-                .expect("the bounds are constants that fit"),
-            stall_us_sum: 0,
-        };
-        let watches = Mutex::new(ports.iter().map(watch).collect());
-        Arc::new(Admin { clock, ports, phase: AtomicU8::new(Phase::Starting as u8), watches })
+        let watchdog = Mutex::new(Watchdog::new(clock, ports.clone()));
+        let snapshots = tokio::sync::Mutex::new(vec![None; ports.len()]);
+        Arc::new(Admin { clock, ports, phase: AtomicU8::new(Phase::Starting as u8), watchdog, snapshots })
     }
 
     /// Tells where the broker stands now.
@@ -110,28 +91,34 @@ impl Admin {
         Ok(())
     }
 
-    /// One look at every shard: takes pongs in and pings again.
-    fn tick(&self) {
-        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        for (watch, port) in watches.iter_mut().zip(&self.ports) {
-            let now = self.clock.mono();
-            if let Some(sent) = watch.sent {
-                let seen = port.pong();
-                if seen < sent {
-                    // A ping wakes whoever sleeps although there is work, but not whoever falls asleep behind it.
-                    if now >= watch.repeated.plus_ms(PING_REPEAT_MS) {
-                        watch.repeated = now;
-                        port.ping();
-                    }
-                    continue;
-                }
-                let us = (seen.since(sent).as_micros() as u64).clamp(1, STALL_US_MAX);
-                watch.stalls.saturating_record(us);
-                watch.stall_us_sum += us;
+    fn watchdog(&self) -> MutexGuard<'_, Watchdog> {
+        self.watchdog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All metrics as text, after asking every shard. One scrape at a time: a later one waits for an earlier.
+    async fn scrape(&self) -> String {
+        let mut snapshots = self.snapshots.lock().await;
+        let asked: Vec<_> = self.ports.iter().map(|port| port.ask_snapshot()).collect();
+        let end = tokio::time::Instant::now() + SNAPSHOT_DEADLINE;
+        let mut stale = 0;
+        for (last, answer) in snapshots.iter_mut().zip(asked) {
+            match tokio::time::timeout_at(end, answer).await {
+                Ok(Ok(snapshot)) => *last = Some(Arc::from(snapshot)),
+                // It stalls, or has ended.
+                _ => stale += 1,
             }
-            (watch.sent, watch.repeated) = (Some(now), now);
-            port.ping();
         }
+        let figures: Vec<Figures> = self.ports.iter().map(|port| port.figures()).collect();
+        let ready = self.is(Phase::Ready);
+        let facts = Facts {
+            ready,
+            state: if ready { 3 } else { 1 + 5 * u8::from(self.is(Phase::Draining)) },
+            uptime_seconds: self.clock.mono().since(Mono(0)).as_secs_f64(),
+            figures: &figures,
+            snapshots: &snapshots,
+            stale,
+        };
+        metrics::render(&facts, &self.watchdog())
     }
 }
 
@@ -175,7 +162,7 @@ async fn watch(admin: Arc<Admin>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        admin.tick();
+        admin.watchdog().tick();
     }
 }
 
@@ -183,7 +170,7 @@ async fn serve(admin: Arc<Admin>, socket: TcpListener) -> io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(scrape))
         .with_state(admin);
     axum::serve(tokio::net::TcpListener::from_std(socket)?, router).await
 }
@@ -198,166 +185,8 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition(&admin))
-}
-
-/// A metric of every shard: name, type, help, and its value.
-type Row = (&'static str, &'static str, &'static str, fn(&Figures) -> u64);
-
-const ROWS: &[Row] = &[
-    ("corelane_connections", "gauge", "Client connections open.", |f| f.connections),
-    ("corelane_connections_accepted_total", "counter", "Client connections accepted.", |f| f.ring.accepted),
-    (
-        "corelane_accepts_refused_total",
-        "counter",
-        "Times no descriptor or memory was left for a connection.",
-        |f| f.ring.accept_refused,
-    ),
-    ("corelane_received_bytes_total", "counter", "Bytes received from clients.", |f| f.ring.bytes_in),
-    ("corelane_sent_bytes_total", "counter", "Bytes sent to clients.", |f| f.ring.bytes_out),
-    (
-        "corelane_sendfile_bytes_total",
-        "counter",
-        "Bytes sent to clients straight from the page cache.",
-        |f| f.ring.bytes_sendfile,
-    ),
-    (
-        "corelane_receive_starved_total",
-        "counter",
-        "Times bytes arrived while no receive buffer was free.",
-        |f| f.ring.recv_starved,
-    ),
-    ("corelane_disk_writes_total", "counter", "Direct writes completed.", |f| f.ring.disk_writes),
-    ("corelane_disk_written_bytes_total", "counter", "Bytes of direct writes, padding included.", |f| {
-        f.ring.disk_write_bytes
-    }),
-    ("corelane_disk_reads_total", "counter", "Direct reads completed.", |f| f.ring.disk_reads),
-    ("corelane_disk_read_bytes_total", "counter", "Bytes of direct reads.", |f| f.ring.disk_read_bytes),
-    ("corelane_history_resident_total", "counter", "History reads served from the page cache.", |f| {
-        f.ring.history_resident
-    }),
-    ("corelane_history_missed_total", "counter", "History reads that went to the disk.", |f| {
-        f.ring.history_missed
-    }),
-    ("corelane_file_operations_total", "counter", "File operations off the data path.", |f| f.cold_files),
-    ("corelane_shard_events_total", "counter", "Events a shard took in.", |f| f.events),
-    ("corelane_shard_turns_total", "counter", "Turns of a shard's loop with at least one event.", |f| {
-        f.turns
-    }),
-    ("corelane_shard_parks_total", "counter", "Times a shard went to sleep.", |f| f.parks),
-    ("corelane_shard_yields_total", "counter", "Times a busy shard gave way to background tasks.", |f| {
-        f.yields
-    }),
-    ("corelane_ring_enters_total", "counter", "io_uring_enter system calls.", |f| f.ring.enters),
-    ("corelane_ring_completions_total", "counter", "Completions taken from the ring.", |f| {
-        f.ring.completions
-    }),
-    ("corelane_mesh_messages_total", "counter", "Messages to other shards.", |f| f.mesh_sent),
-    ("corelane_mesh_overflowed_total", "counter", "Messages that found the other shard's queue full.", |f| {
-        f.mesh_overflowed
-    }),
-    ("corelane_notices_lost_total", "counter", "Log lines dropped because nobody took them in time.", |f| {
-        f.notices_lost
-    }),
-];
-
-/// Everything in Prometheus's text format.
-fn exposition(admin: &Admin) -> String {
-    let figures: Vec<Figures> = admin.ports.iter().map(|port| port.figures()).collect();
-    let mut out = String::with_capacity(16 * 1024);
-    let text = &mut out;
-    single(
-        text,
-        "corelane_ready",
-        "gauge",
-        "Whether clients are served.",
-        f64::from(u8::from(admin.is(Phase::Ready))),
-    );
-    single(text, "corelane_shards", "gauge", "Shards of this broker.", figures.len() as f64);
-    let uptime = admin.clock.mono().since(Mono(0)).as_secs_f64();
-    single(text, "corelane_uptime_seconds", "gauge", "Time since the start.", uptime);
-    process_figures(text);
-    for (name, kind, help, value) in ROWS {
-        head(text, name, kind, help);
-        for (shard, figures) in figures.iter().enumerate() {
-            line(text, format_args!("{name}{{shard=\"{shard}\"}} {}", value(figures)));
-        }
-    }
-    head(text, "corelane_shard_turn_seconds_max", "gauge", "Longest turn since the start.");
-    for (shard, figures) in figures.iter().enumerate() {
-        let seconds = figures.turn_ns_max as f64 / 1e9;
-        line(text, format_args!("corelane_shard_turn_seconds_max{{shard=\"{shard}\"}} {seconds}"));
-    }
-    stalls(text, admin);
-    out
-}
-
-fn stalls(out: &mut String, admin: &Admin) {
-    let watches = admin.watches.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = admin.clock.mono();
-    let name = "corelane_shard_stall_seconds";
-    head(out, name, "histogram", "Time from a ping, sent every 10 ms, to the shard's seeing it.");
-    for (shard, watch) in watches.iter().enumerate() {
-        for us in STALL_BUCKETS_US {
-            let (le, count) = (*us as f64 / 1e6, watch.stalls.count_between(0, *us));
-            line(out, format_args!("{name}_bucket{{shard=\"{shard}\",le=\"{le}\"}} {count}"));
-        }
-        let (count, sum) = (watch.stalls.len(), watch.stall_us_sum as f64 / 1e6);
-        line(out, format_args!("{name}_bucket{{shard=\"{shard}\",le=\"+Inf\"}} {count}"));
-        line(out, format_args!("{name}_sum{{shard=\"{shard}\"}} {sum}"));
-        line(out, format_args!("{name}_count{{shard=\"{shard}\"}} {count}"));
-    }
-    let name = "corelane_shard_stall_quantile_seconds";
-    head(out, name, "gauge", "Quantiles of the same since the start.");
-    for (shard, watch) in watches.iter().enumerate().filter(|(_, watch)| !watch.stalls.is_empty()) {
-        for quantile in [0.5, 0.99, 0.999, 1.0] {
-            let seconds = watch.stalls.value_at_quantile(quantile) as f64 / 1e6;
-            line(out, format_args!("{name}{{shard=\"{shard}\",quantile=\"{quantile}\"}} {seconds}"));
-        }
-    }
-    let name = "corelane_shard_unanswered_seconds";
-    head(out, name, "gauge", "Age of the ping a shard has not seen yet.");
-    for (shard, watch) in watches.iter().enumerate() {
-        let waiting = watch.sent.filter(|sent| admin.ports[shard].pong() < *sent);
-        let seconds = waiting.map_or(0.0, |sent| now.since(sent).as_secs_f64());
-        line(out, format_args!("{name}{{shard=\"{shard}\"}} {seconds}"));
-    }
-}
-
-/// Memory, processor time and descriptors, under the names that every exporter uses; left out if the kernel hides them.
-fn process_figures(out: &mut String) {
-    let words = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let statm = words("/proc/self/statm");
-    if let Some(pages) = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()) {
-        let bytes = pages * rustix::param::page_size() as f64;
-        single(out, "process_resident_memory_bytes", "gauge", "Resident memory.", bytes);
-    }
-    let stat = words("/proc/self/stat");
-    // The command's name, which may hold anything, ends with the last parenthesis.
-    let fields: Vec<&str> =
-        stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-    if let (Some(user), Some(system)) = (ticks(11), ticks(12)) {
-        let seconds = (user + system) / rustix::param::clock_ticks_per_second() as f64;
-        single(out, "process_cpu_seconds_total", "counter", "Processor time, user and system.", seconds);
-    }
-    if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        single(out, "process_open_fds", "gauge", "Open file descriptors.", open.count() as f64);
-    }
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-}
-
-fn single(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
-    head(out, name, kind, help);
-    line(out, format_args!("{name} {value}"));
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    writeln!(out, "{text}").expect("a string takes everything");
+async fn scrape(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], admin.scrape().await)
 }
 
 #[cfg(test)]

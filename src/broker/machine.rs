@@ -1,11 +1,12 @@
 //! The state machine that a shell drives.
 //!
-//! What it is: the four calls of the seam in `corelane_node::event` as a trait, so that one shell can carry the real
+//! What it is: the calls of the seam in `corelane_node::event` as a trait, so that one shell can carry the real
 //! shard and the small machines of the conformance suite. What it is not: an abstraction for more than that; the
 //! calls are per event or per turn, so their dynamic dispatch is below what can be measured.
 
 use corelane_base::time::{Mono, Now};
 use corelane_node::event::{Effects, Event};
+use corelane_node::metrics::Snapshot;
 use corelane_node::shard::Shard;
 
 /// One core's logic: events in, effects out. See [`Shard`] for what each call promises.
@@ -18,6 +19,12 @@ pub trait Machine {
     fn end_turn(&mut self, now: Now, fx: &mut Effects);
     /// When [`Event::Timer`] is due next.
     fn next_deadline(&self) -> Option<Mono>;
+    /// Fills the next slice of a snapshot of its counters; returns whether that was the last. A machine that counts
+    /// nothing has nothing to add.
+    fn fill(&self, snapshot: &mut Snapshot) -> bool {
+        let _ = snapshot;
+        true
+    }
 }
 
 impl Machine for Shard {
@@ -36,6 +43,10 @@ impl Machine for Shard {
     fn next_deadline(&self) -> Option<Mono> {
         Shard::next_deadline(self)
     }
+
+    fn fill(&self, snapshot: &mut Snapshot) -> bool {
+        Shard::fill(self, snapshot)
+    }
 }
 
 impl<M: Machine + ?Sized> Machine for Box<M> {
@@ -53,5 +64,9 @@ impl<M: Machine + ?Sized> Machine for Box<M> {
 
     fn next_deadline(&self) -> Option<Mono> {
         (**self).next_deadline()
+    }
+
+    fn fill(&self, snapshot: &mut Snapshot) -> bool {
+        (**self).fill(snapshot)
     }
 }

@@ -83,6 +83,9 @@ pub struct FetchSessions {
 }
 
 impl FetchSessions {
+    /// Memory that a partition takes in a session, about: its wish, its place, and its share of the tree.
+    pub const PARTITION_BYTES: usize = size_of::<FetchWish>() + 2 * size_of::<(TopicRef, i32, usize)>();
+
     /// No sessions yet; at most `count_max` at a time. Ids of different shards never meet.
     #[must_use]
     pub fn new(count_max: usize, shard: u16, shard_count: u16) -> FetchSessions {

@@ -286,6 +286,8 @@ pub struct ShardGauges {
     pub request_bytes: u64,
     /// Responses that wait for slow readers.
     pub unsent_bytes: u64,
+    /// The tables of connections and of incremental fetch sessions, about.
+    pub session_bytes: u64,
     /// Incremental fetch sessions, and the partitions in them.
     pub fetch_sessions: u64,
     /// See `fetch_sessions`.

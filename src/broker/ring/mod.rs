@@ -37,6 +37,9 @@ use crate::ring::uring::{Completion, Kind, Uring};
 /// that the effects of the first do not wait long for the last.
 const TURN_COMPLETIONS_MAX: usize = 256;
 
+/// Memory for receiving that each ring holds, in bytes.
+pub const RECEIVE_BUFFER_BYTES: u64 = recv_buffers::TOTAL_BYTES;
+
 /// What a ring counts. Grows only; written by its shard, published by the loop.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct RingCounters {

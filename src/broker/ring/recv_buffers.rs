@@ -14,6 +14,8 @@ use crate::ring::uring::Uring;
 
 const COUNT: u16 = 64;
 const SIZE: usize = 64 * 1024;
+/// All of them, in bytes.
+pub(super) const TOTAL_BYTES: u64 = COUNT as u64 * SIZE as u64;
 /// The group's name in receive operations.
 pub(super) const GROUP: u16 = 0;
 

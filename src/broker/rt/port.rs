@@ -10,6 +10,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now, WallMs};
 use corelane_node::event::Lifecycle;
+use corelane_node::metrics::Snapshot;
+use tokio::sync::oneshot;
 
 use crate::ring::RingCounters;
 use crate::rt::doorbell::Doorbell;
@@ -28,6 +30,7 @@ pub(super) const LISTEN: u32 = 1;
 pub(super) const SHUT_DOWN: u32 = 2;
 pub(super) const STOP: u32 = 4;
 pub(super) const PING: u32 = 8;
+pub(super) const SNAPSHOT: u32 = 16;
 
 /// The process's clocks.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +76,10 @@ pub struct Figures {
     pub yields: u64,
     /// Longest turn since the start, in nanoseconds.
     pub turn_ns_max: u64,
+    /// Time spent in turns with at least one event, in nanoseconds.
+    pub busy_ns: u64,
+    /// Time from the start to the loop's being told to publish, in nanoseconds: what `busy_ns` is a part of.
+    pub lived_ns: u64,
     /// Messages sent to other shards.
     pub mesh_sent: u64,
     /// Of these, how many found the target's queue full and waited at the sender.
@@ -92,7 +99,12 @@ pub struct Port {
     waker: Mutex<Option<Waker>>,
     pong: AtomicU64,
     figures: Mutex<Figures>,
+    /// Who waits for a snapshot. One at a time: a later one takes the place of an earlier.
+    wanted: Mutex<Option<SnapshotSender>>,
 }
+
+/// Where a snapshot goes once it is whole.
+pub(super) type SnapshotSender = oneshot::Sender<Box<Snapshot>>;
 
 impl Port {
     pub(super) fn new() -> io::Result<Port> {
@@ -103,6 +115,7 @@ impl Port {
             waker: Mutex::new(None),
             pong: AtomicU64::new(0),
             figures: Mutex::new(Figures::default()),
+            wanted: Mutex::new(None),
         })
     }
 
@@ -122,6 +135,20 @@ impl Port {
     /// Asks the shard to say when it saw this, and to publish its figures.
     pub fn ping(&self) {
         self.order(PING);
+    }
+
+    /// Asks for a snapshot of what the shard counted; its figures are published with it. It never comes if the shard has
+    /// ended, or if somebody else asks meanwhile.
+    pub fn ask_snapshot(&self) -> oneshot::Receiver<Box<Snapshot>> {
+        let (sender, receiver) = oneshot::channel();
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        self.order(SNAPSHOT);
+        receiver
+    }
+
+    /// Takes who waits for a snapshot.
+    pub(super) fn take_wanted(&self) -> Option<SnapshotSender> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When the shard last saw a ping.

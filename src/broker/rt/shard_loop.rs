@@ -25,13 +25,14 @@ use std::time::Duration;
 use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now};
 use corelane_node::event::{Effects, Event, Lifecycle};
+use corelane_node::metrics::Snapshot;
 use glommio::io::{PollState, PollableFd};
 
 use crate::machine::Machine;
 use crate::ring::Ring;
 use crate::rt::cold::ColdFiles;
 use crate::rt::mesh::MeshEnd;
-use crate::rt::port::{Clock, Figures, LISTEN, News, PING, Port, SHUT_DOWN, STOP};
+use crate::rt::port::{Clock, Figures, LISTEN, News, PING, Port, SHUT_DOWN, SNAPSHOT, STOP, SnapshotSender};
 
 /// How long a busy shard keeps the core while file operations wait to be begun by the executor.
 const SLICE: Duration = Duration::from_micros(250);
@@ -114,6 +115,8 @@ pub(super) struct ShardLoop<M> {
     parts: Parts,
     herald: Herald,
     figures: Figures,
+    /// A snapshot that is being filled, a slice each turn, and where it goes.
+    snapshot: Option<(Box<Snapshot>, SnapshotSender)>,
     /// Set by the order to stop.
     stopping: bool,
 }
@@ -129,7 +132,8 @@ impl<M: Machine> ShardLoop<M> {
             }
         };
         let (fx, figures) = (Effects::default(), Figures::default());
-        let mut this = ShardLoop { machine, fx, ring, parts, herald, figures, stopping: false };
+        let mut this =
+            ShardLoop { machine, fx, ring, parts, herald, figures, snapshot: None, stopping: false };
         let served = this.serve().await;
         this.parts.port.wake_with(None);
         if let Err(e) = served {
@@ -192,7 +196,9 @@ impl<M: Machine> ShardLoop<M> {
             self.figures.turns += 1;
             let took = self.parts.clock.mono().since(now.mono).as_nanos() as u64;
             self.figures.turn_ns_max = self.figures.turn_ns_max.max(took);
+            self.figures.busy_ns += took;
         }
+        self.fill_snapshot();
         Ok(())
     }
 
@@ -210,7 +216,24 @@ impl<M: Machine> ShardLoop<M> {
             self.parts.port.answer_ping(self.parts.clock.mono());
             self.publish();
         }
+        if orders & SNAPSHOT != 0
+            && let Some(asker) = self.parts.port.take_wanted()
+        {
+            self.snapshot = Some((Box::default(), asker));
+        }
         self.stopping |= orders & STOP != 0;
+    }
+
+    /// Fills a slice of the snapshot that somebody waits for.
+    fn fill_snapshot(&mut self) {
+        let Some((mut snapshot, asker)) = self.snapshot.take() else { return };
+        if self.machine.fill(&mut snapshot) {
+            self.publish();
+            // Whoever asked may have given up.
+            let _ = asker.send(snapshot);
+        } else {
+            self.snapshot = Some((snapshot, asker));
+        }
     }
 
     /// Carries out what the machine wants, in the order the seam promises.
@@ -235,6 +258,7 @@ impl<M: Machine> ShardLoop<M> {
 
     fn has_work(&mut self) -> bool {
         self.ring.has_work()
+            || self.snapshot.is_some()
             || self.parts.port.has_orders()
             || self.parts.mesh.has_mail()
             || self.parts.cold.has_answers()
@@ -316,6 +340,7 @@ impl<M: Machine> ShardLoop<M> {
 
     fn publish(&mut self) {
         self.figures.ring = self.ring.counters();
+        self.figures.lived_ns = self.parts.clock.mono().0;
         self.figures.connections = self.ring.connections() as u64;
         self.figures.mesh_sent = self.parts.mesh.sent;
         self.figures.mesh_overflowed = self.parts.mesh.overflowed;
