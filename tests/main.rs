@@ -11,6 +11,7 @@ mod crash;
 mod full_disk;
 mod hostile;
 mod load;
+mod metrics;
 mod serve;
 mod tidy;
 mod tools;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{io, process, thread};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::exposition;
+use crate::logging::LogControl;
 use crate::metrics::{self, Facts};
 use crate::rt::port::{Clock, Figures, News, Port};
 use crate::watchdog::Watchdog;
@@ -31,6 +32,12 @@ const PING_EVERY: Duration = Duration::from_millis(10);
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(1);
 /// Signals within this time of the first are the same wish: some senders reach a process twice.
 const SIGNAL_ECHO: Duration = Duration::from_millis(500);
+/// The longest body of a request, in bytes.
+const BODY_BYTES_MAX: usize = 8 << 10;
+/// For Grafana and Prometheus, as they are in the repository.
+const DASHBOARD: &str = include_str!("dashboard/corelane.json");
+const RULES: &str = include_str!("dashboard/corelane.rules.yml");
+
 /// Where the broker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -47,6 +54,7 @@ pub enum Phase {
 pub struct Admin {
     clock: Clock,
     ports: Vec<Arc<Port>>,
+    log_control: LogControl,
     phase: AtomicU8,
     watchdog: Mutex<Watchdog>,
     /// What each shard told last.
@@ -56,10 +64,11 @@ pub struct Admin {
 impl Admin {
     /// An admin for these shards, in phase `Starting`.
     #[must_use]
-    pub fn new(clock: Clock, ports: Vec<Arc<Port>>) -> Arc<Admin> {
+    pub fn new(clock: Clock, ports: Vec<Arc<Port>>, log_control: LogControl) -> Arc<Admin> {
         let watchdog = Mutex::new(Watchdog::new(clock, ports.clone()));
         let snapshots = tokio::sync::Mutex::new(vec![None; ports.len()]);
-        Arc::new(Admin { clock, ports, phase: AtomicU8::new(Phase::Starting as u8), watchdog, snapshots })
+        let phase = AtomicU8::new(Phase::Starting as u8);
+        Arc::new(Admin { clock, ports, log_control, phase, watchdog, snapshots })
     }
 
     /// Tells where the broker stands now.
@@ -171,6 +180,10 @@ async fn serve(admin: Arc<Admin>, socket: TcpListener) -> io::Result<()> {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
+        .route("/log-level", get(log_level).put(set_log_level))
+        .route("/dashboard.json", get(|| file("application/json", DASHBOARD)))
+        .route("/rules.yml", get(|| file("application/yaml", RULES)))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(admin);
     axum::serve(tokio::net::TcpListener::from_std(socket)?, router).await
 }
@@ -183,6 +196,26 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
     }
+}
+
+async fn log_level(State(admin): State<Arc<Admin>>) -> String {
+    admin.log_control.filter() + "\n"
+}
+
+/// Takes a filter as the body, as `log.level` takes it. It holds until the next change or the end of the process.
+async fn set_log_level(State(admin): State<Arc<Admin>>, filter: String) -> impl IntoResponse {
+    match admin.log_control.set_filter(&filter) {
+        Ok(()) => {
+            let filter = admin.log_control.filter();
+            tracing::info!(filter, "which log lines are printed has changed");
+            (StatusCode::OK, filter + "\n")
+        }
+        Err(why) => (StatusCode::BAD_REQUEST, why + "\n"),
+    }
+}
+
+async fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, content_type)], text)
 }
 
 async fn scrape(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
@@ -254,7 +287,8 @@ mod tests {
         let shards = Shards::launch(launch, clock, |_| Idle).expect("threads");
         let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = socket.local_addr().expect("a bound socket");
-        let admin = Admin::new(clock, shards.ports().to_vec());
+        let log_control = LogControl::start(&[], None).expect("defaults make sense");
+        let admin = Admin::new(clock, shards.ports().to_vec(), log_control);
         admin.run(socket, sender).expect("a thread");
         wait_for(&news, &Lifecycle::Ready, 2);
         assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));

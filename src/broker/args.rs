@@ -31,6 +31,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Which log lines to print: off, error, warn, info, debug, trace, or levels by target as in
+    /// warn,corelane::shard=debug. Default: info
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// How log lines look: text for people, json for programs. Default: text
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
     /// One broker setting by its Kafka name, as often as needed; beats environment and file
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
     pub settings: Vec<Setting>,

@@ -123,6 +123,12 @@ fn of_flags(args: &ServeArgs, given: &mut Vec<Setting>) -> Result<(), String> {
     if let Some(at) = &args.http {
         flag("http", at.to_string());
     }
+    if let Some(level) = &args.log_level {
+        flag("log.level", level.clone());
+    }
+    if let Some(format) = &args.log_format {
+        flag("log.format", format.clone());
+    }
     if let Some(count) = args.shards {
         flag("shards", count.to_string());
     }

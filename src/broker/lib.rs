@@ -5,6 +5,7 @@
 //! ground floor first: each imports only modules declared above its own.
 
 pub mod args;
+pub mod logging;
 pub mod machine;
 pub mod conformance;
 pub mod ring;

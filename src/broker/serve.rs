@@ -3,7 +3,7 @@
 //! The order matters and is this: settings, probes, lock, ports, shards, and only when every shard has opened its logs
 //! the listeners. Whatever is wrong is said in one sentence before anything runs.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use corelane_base::id::ShardId;
 use corelane_control::configs::broker::BrokerConfig;
 use corelane_control::configs::listener::Listener;
-use corelane_control::configs::settings::{Origin, Setting, Settings};
+use corelane_control::configs::settings::{Setting, Settings};
 use corelane_node::event::{Lifecycle, Severity};
 use corelane_node::shard::{Shard, ShardSettings};
 
 use crate::admin::{Admin, Phase};
 use crate::args::{self, ServeArgs};
 use crate::config_file;
+use crate::logging::{self, LogControl, SHARD_TARGET};
 use crate::probe;
 use crate::rt::port::{Clock, News};
 use crate::rt::{Launch, Shards};
@@ -32,8 +33,6 @@ const NEWS_MAX: usize = 1024;
 
 /// Exit codes: wrong settings, and everything else that keeps a broker from running.
 const WRONG_SETTINGS: u8 = 2;
-/// The one setting that is the process's and not the broker's: which log lines to print.
-const LOG_LEVEL: &str = "log.level";
 
 /// What the shell itself needs to know of the settings.
 struct Plan {
@@ -54,12 +53,15 @@ pub fn run(args: ServeArgs) -> ExitCode {
         Ok(given) => given,
         Err(why) => return refuse(WRONG_SETTINGS, &why),
     };
-    start_logging(&given);
+    let log_control = match LogControl::start(&given, std::env::var("RUST_LOG").ok()) {
+        Ok(control) => control,
+        Err(why) => return refuse(WRONG_SETTINGS, &why),
+    };
     let plan = match plan(&given) {
         Ok(plan) => plan,
         Err(why) => return refuse(WRONG_SETTINGS, &why),
     };
-    match serve(plan, clock) {
+    match serve(plan, clock, log_control) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => refuse(1, &why),
     }
@@ -70,21 +72,10 @@ fn refuse(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Sends log lines to standard error. Which, is decided by a flag, else by `RUST_LOG`, else by `log.level` elsewhere.
-fn start_logging(given: &[Setting]) {
-    let level = given.iter().rev().find(|one| one.key == LOG_LEVEL);
-    let flag = level.filter(|one| one.origin == Origin::Flag).map(|one| one.value.clone());
-    let level = level.map_or("info", |one| one.value.as_str());
-    let filter = flag.or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_else(|| level.to_string());
-    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    // Fails only if a test has set one already.
-    let _ = lines.with_ansi(io::stderr().is_terminal()).try_init();
-}
-
 /// Checks what was given. Errors: one line for each setting that is wrong.
 fn plan(given: &[Setting]) -> Result<Plan, String> {
-    let broker: Vec<Setting> = given.iter().filter(|one| one.key != LOG_LEVEL).cloned().collect();
+    let own = |one: &&Setting| !logging::KEYS.contains(&one.key.as_str());
+    let broker: Vec<Setting> = given.iter().filter(own).cloned().collect();
     let settings = Settings::from_list(&broker).map_err(|errors| {
         errors.iter().map(ToString::to_string).collect::<Vec<String>>().join("\ncorelane: ")
     })?;
@@ -114,7 +105,7 @@ fn plan(given: &[Setting]) -> Result<Plan, String> {
     })
 }
 
-fn serve(plan: Plan, clock: Clock) -> Result<(), String> {
+fn serve(plan: Plan, clock: Clock, log_control: LogControl) -> Result<(), String> {
     probe::machine()?;
     let _lock = probe::lock_data_dir(&plan.data_dir)?;
     probe::direct_io(&plan.data_dir)?;
@@ -142,7 +133,7 @@ fn serve(plan: Plan, clock: Clock) -> Result<(), String> {
     };
     let shards =
         Shards::launch(launch, clock, make).map_err(|e| format!("the shards cannot be started: {e}"))?;
-    let admin = Admin::new(clock, shards.ports().to_vec());
+    let admin = Admin::new(clock, shards.ports().to_vec(), log_control);
     admin.run(http, news).map_err(|e| format!("the admin thread cannot be started: {e}"))?;
 
     if wait_for(&inbox, plan.shards, &Lifecycle::Ready, None)? == Waited::Reached {
@@ -247,10 +238,10 @@ fn wait_for(
 fn log(shard: ShardId, severity: Severity, text: &str) {
     let shard = shard.0;
     match severity {
-        Severity::Error => tracing::error!(shard, "{text}"),
-        Severity::Warn => tracing::warn!(shard, "{text}"),
-        Severity::Info => tracing::info!(shard, "{text}"),
-        Severity::Debug => tracing::debug!(shard, "{text}"),
+        Severity::Error => tracing::error!(target: SHARD_TARGET, shard, "{text}"),
+        Severity::Warn => tracing::warn!(target: SHARD_TARGET, shard, "{text}"),
+        Severity::Info => tracing::info!(target: SHARD_TARGET, shard, "{text}"),
+        Severity::Debug => tracing::debug!(target: SHARD_TARGET, shard, "{text}"),
     }
 }
 

@@ -5,10 +5,12 @@
 //! shard fills in slices so that many partitions cost many short turns and not a long one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use corelane_base::histogram::{Durations, Sizes};
-use corelane_base::id::{Offset, ShardId, TopicId};
+use corelane_base::id::{Offset, PartitionIndex, ShardId, TopicId};
 use corelane_base::time::Mono;
+use corelane_control::groups::group::{Group, Slot};
 use corelane_log::log::{Committed, LogFigures};
 use corelane_wire::primitive::ErrorTally;
 use hashbrown::HashMap;
@@ -342,6 +344,77 @@ impl TopicNames {
     }
 }
 
+/// Groups and committed offsets that one shard tells at most.
+pub const GROUPS_TOLD_MAX: usize = 10_000;
+/// See [`GROUPS_TOLD_MAX`].
+pub const GROUP_OFFSETS_TOLD_MAX: usize = 20_000;
+
+/// A group in a snapshot.
+#[derive(Clone, Debug)]
+pub struct GroupFigures {
+    /// Its id.
+    pub id: Arc<str>,
+    /// In Kafka's spelling.
+    pub state: &'static str,
+    /// How many.
+    pub members: u32,
+}
+
+/// A committed offset in a snapshot.
+#[derive(Clone, Debug)]
+pub struct CommittedFigures {
+    /// Index of its group.
+    pub group: u32,
+    /// Of which topic.
+    pub topic: Arc<str>,
+    /// Of which partition.
+    pub partition: PartitionIndex,
+    /// Where the group reads on.
+    pub offset: Offset,
+}
+
+/// The groups a shard coordinates.
+///
+/// Invariant: each offset's `group` is the index of one of `groups`.
+#[derive(Clone, Debug, Default)]
+pub struct GroupsFigures {
+    /// How many there are, those that are not told included.
+    pub count: u64,
+    /// In the order of their ids, coordinator by coordinator.
+    pub groups: Vec<GroupFigures>,
+    /// Group by group.
+    pub offsets: Vec<CommittedFigures>,
+    /// Offsets of the groups told that found no room.
+    pub untold_offsets: u64,
+}
+
+impl GroupsFigures {
+    /// Adds the groups of one coordinator.
+    pub fn add<'a>(&mut self, slots: impl Iterator<Item = &'a Slot>) {
+        for slot in slots {
+            self.count += 1;
+            if self.groups.len() >= GROUPS_TOLD_MAX {
+                continue;
+            }
+            let group = self.groups.len() as u32;
+            let members = match &slot.group {
+                Group::Classic(group) => group.members.len(),
+                Group::Consumer(group) => group.state.members.len(),
+            };
+            let (id, state) = (Arc::clone(slot.group.id()), slot.group.state());
+            self.groups.push(GroupFigures { id, state, members: members as u32 });
+            for (topic, partitions) in slot.offsets.topics() {
+                let room = GROUP_OFFSETS_TOLD_MAX - self.offsets.len();
+                self.untold_offsets += partitions.len().saturating_sub(room) as u64;
+                self.offsets.extend(partitions.iter().take(room).map(|(partition, committed)| {
+                    let (topic, offset) = (Arc::clone(topic), Offset(committed.offset));
+                    CommittedFigures { group, topic, partition: *partition, offset }
+                }));
+            }
+        }
+    }
+}
+
 /// How far a snapshot is filled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Filled {
@@ -383,12 +456,12 @@ pub struct Snapshot {
     pub sent: Vec<(PartitionKey, u64)>,
     /// From the first shard: all topics by rising name.
     pub topics: TopicNames,
+    /// The groups the shard coordinates.
+    pub groups: GroupsFigures,
 }
 
 #[cfg(test)]
 mod tests {
-    use corelane_base::id::PartitionIndex;
-
     use super::*;
     use crate::timing::Times;
 

@@ -5,6 +5,7 @@
 //! `corelane_`. The number of lines is bounded: partitions and committed offsets beyond a limit are counted, not told.
 
 mod figures;
+mod groups;
 mod process;
 mod requests;
 mod shards;
@@ -45,6 +46,7 @@ pub fn render(facts: &Facts<'_>, watchdog: &Watchdog) -> String {
     requests::tell(&mut out, &snapshots);
     figures::tell(&mut out, facts, &snapshots);
     topics::tell(&mut out, &snapshots);
+    groups::tell(&mut out, &snapshots);
     out.into_text()
 }
 
