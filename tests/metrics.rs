@@ -90,7 +90,7 @@ fn batch_of_many(records: usize) -> Vec<u8> {
     for _ in 0..records {
         builder.push(now(), None, Some(&[b'v'; 100]));
     }
-    builder.build()
+    builder.build().to_vec()
 }
 
 /// Whether a histogram's buckets rise and its last equals its count.
