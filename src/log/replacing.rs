@@ -144,6 +144,12 @@ impl Log {
         may && std::mem::take(&mut self.closed)
     }
 
+    /// Everything below has been through compaction.
+    #[must_use]
+    pub fn cleaned_offset(&self) -> Offset {
+        self.cleaned_offset
+    }
+
     /// The segments that start before `end`, where another one starts.
     pub(crate) fn sources(&self, end: Offset) -> Vec<Source> {
         let pairs = self.segments.iter().zip(self.segments.iter().skip(1));

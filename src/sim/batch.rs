@@ -10,6 +10,7 @@ pub const HEADER_BYTES: usize = 61;
 
 const CRC_COVERS_FROM: usize = 21;
 const LOG_APPEND_TIME_BIT: i16 = 8;
+const DELETE_HORIZON_BIT: i16 = 64;
 
 /// What a client says about a batch; -1 for what it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,17 @@ pub struct Record {
     pub value: Vec<u8>,
 }
 
+/// A record with a key, as compacted logs hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedRecord {
+    /// Milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value; none for a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
 /// A batch read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -62,19 +74,33 @@ pub struct Batch {
 /// Encodes a batch as a producer sends it.
 #[must_use]
 pub fn encode(producer: Producer, records: &[Record]) -> Vec<u8> {
+    let fields = |record: &'_ Record| (record.timestamp_ms, record.key.clone(), Some(record.value.clone()));
+    encode_fields(producer, &records.iter().map(fields).collect::<Vec<_>>())
+}
+
+/// Encodes a batch of records with keys as a producer sends it.
+#[must_use]
+pub fn encode_keyed(producer: Producer, records: &[KeyedRecord]) -> Vec<u8> {
+    let fields =
+        |record: &'_ KeyedRecord| (record.timestamp_ms, Some(record.key.clone()), record.value.clone());
+    encode_fields(producer, &records.iter().map(fields).collect::<Vec<_>>())
+}
+
+fn encode_fields(producer: Producer, records: &[(i64, Option<Vec<u8>>, Option<Vec<u8>>)]) -> Vec<u8> {
     assert!(!records.is_empty(), "a batch has records");
-    let base_timestamp = records[0].timestamp_ms;
-    let max_timestamp = records.iter().map(|record| record.timestamp_ms).max().unwrap_or(-1);
+    let base_timestamp = records[0].0;
+    let max_timestamp = records.iter().map(|(time, _, _)| *time).max().unwrap_or(-1);
     let mut body = Vec::new();
-    for (index, record) in records.iter().enumerate() {
+    for (index, (time, key, value)) in records.iter().enumerate() {
         let mut one = vec![0];
-        put_varint(&mut one, record.timestamp_ms - base_timestamp);
+        put_varint(&mut one, time - base_timestamp);
         put_varint(&mut one, index as i64);
-        match &record.key {
-            Some(key) => put_bytes(&mut one, key),
-            None => put_varint(&mut one, -1),
+        for field in [key, value] {
+            match field {
+                Some(bytes) => put_bytes(&mut one, bytes),
+                None => put_varint(&mut one, -1),
+            }
         }
-        put_bytes(&mut one, &record.value);
         put_varint(&mut one, 0);
         put_bytes(&mut body, &one);
     }
@@ -118,6 +144,63 @@ pub fn as_stored(
 
 /// Reads the batch at the start of `bytes`; `Ok(None)` if it is cut short there. Errors: what is wrong with it.
 pub fn decode(bytes: &[u8]) -> Result<Option<Batch>, String> {
+    let Some((mut batch, mut rest)) = decode_header(bytes, LOG_APPEND_TIME_BIT)? else { return Ok(None) };
+    let (base_timestamp, count) =
+        (i64::from_be_bytes(array(bytes, 27)), i32::from_be_bytes(array(bytes, 57)));
+    for index in 0..count {
+        let mut record = take_record(&mut rest, base_timestamp, index).ok_or(format!("record {index}"))?;
+        if batch.is_append_time {
+            record.timestamp_ms = batch.max_timestamp_ms;
+        }
+        batch.records.push(record);
+    }
+    if !rest.is_empty() {
+        return Err(format!("{} bytes behind the records", rest.len()));
+    }
+    Ok(Some(batch))
+}
+
+/// What a compacted log holds: a batch without its records, and what is left of those, each with its offset.
+pub type Compacted = (Batch, Vec<(i64, KeyedRecord)>);
+
+/// The same for what compaction may have left of a batch.
+pub fn decode_keyed(bytes: &[u8]) -> Result<Option<Compacted>, String> {
+    let allowed = LOG_APPEND_TIME_BIT | DELETE_HORIZON_BIT;
+    let Some((batch, mut rest)) = decode_header(bytes, allowed)? else { return Ok(None) };
+    let (base_timestamp, count) =
+        (i64::from_be_bytes(array(bytes, 27)), i32::from_be_bytes(array(bytes, 57)));
+    let (mut records, mut expected) = (Vec::new(), batch.base_offset);
+    for index in 0..count {
+        let (delta, record) = take_keyed(&mut rest, base_timestamp).ok_or(format!("record {index}"))?;
+        let offset = batch.base_offset + delta;
+        if !(expected..=batch.last_offset).contains(&offset) {
+            return Err(format!("record {index} has offset {offset}"));
+        }
+        expected = offset + 1;
+        let timestamp_ms = if batch.is_append_time { batch.max_timestamp_ms } else { record.timestamp_ms };
+        records.push((offset, KeyedRecord { timestamp_ms, ..record }));
+    }
+    if !rest.is_empty() {
+        return Err(format!("{} bytes behind the records", rest.len()));
+    }
+    Ok(Some((batch, records)))
+}
+
+fn take_keyed(rest: &mut &[u8], base_timestamp: i64) -> Option<(i64, KeyedRecord)> {
+    let mut one = take_bytes(rest)??;
+    let (attributes, tail) = one.split_first()?;
+    one = tail;
+    let timestamp_ms = base_timestamp + take_varint(&mut one)?;
+    let offset_delta = take_varint(&mut one)?;
+    let key = take_bytes(&mut one)??.to_vec();
+    let value = take_bytes(&mut one)?.map(<[u8]>::to_vec);
+    let headers = take_varint(&mut one)?;
+    let sound = *attributes == 0 && headers == 0 && one.is_empty();
+    sound.then_some((offset_delta, KeyedRecord { timestamp_ms, key, value }))
+}
+
+/// The batch without its records, and their bytes.
+fn decode_header(bytes: &[u8], allowed: i16) -> Result<Option<(Batch, &[u8])>, String> {
     if bytes.len() < HEADER_BYTES {
         return Ok(None);
     }
@@ -136,27 +219,13 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Batch>, String> {
         return Err(format!("crc {stored:#x}, computed {computed:#x}"));
     }
     let attributes = i16::from_be_bytes(array(batch, 21));
-    if attributes & !LOG_APPEND_TIME_BIT != 0 {
+    if attributes & !allowed != 0 {
         return Err(format!("attributes {attributes:#x} that nobody sent"));
     }
     let base_offset = i64::from_be_bytes(array(batch, 0));
     let max_timestamp_ms = i64::from_be_bytes(array(batch, 35));
     let is_append_time = attributes & LOG_APPEND_TIME_BIT != 0;
-    let count = i32::from_be_bytes(array(batch, 57));
-    let mut records = Vec::new();
-    let mut rest = &batch[HEADER_BYTES..];
-    for index in 0..count {
-        let base_timestamp = i64::from_be_bytes(array(batch, 27));
-        let mut record = take_record(&mut rest, base_timestamp, index).ok_or(format!("record {index}"))?;
-        if is_append_time {
-            record.timestamp_ms = max_timestamp_ms;
-        }
-        records.push(record);
-    }
-    if !rest.is_empty() {
-        return Err(format!("{} bytes behind the records", rest.len()));
-    }
-    Ok(Some(Batch {
+    let found = Batch {
         base_offset,
         last_offset: base_offset + i64::from(i32::from_be_bytes(array(batch, 23))),
         leader_epoch: i32::from_be_bytes(array(batch, 12)),
@@ -167,9 +236,10 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Batch>, String> {
             epoch: i16::from_be_bytes(array(batch, 51)),
             base_sequence: i32::from_be_bytes(array(batch, 53)),
         },
-        records,
+        records: Vec::new(),
         size_bytes,
-    }))
+    };
+    Ok(Some((found, &batch[HEADER_BYTES..])))
 }
 
 fn take_record(rest: &mut &[u8], base_timestamp: i64, index: i32) -> Option<Record> {

@@ -18,6 +18,8 @@ pub mod log_plan;
 pub mod log_model;
 pub mod log_world;
 mod log_acts;
+pub mod compact_model;
+pub mod compact_world;
 pub mod broker;
 pub mod check;
 pub mod client;

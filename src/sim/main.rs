@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use corelane_sim::compact_world;
 use corelane_sim::group_world;
 use corelane_sim::log_world;
 use corelane_sim::trace::Trace;
@@ -62,12 +63,15 @@ fn main() -> ExitCode {
 fn run_logs(args: &Args) {
     let (began, mut told) = (Instant::now(), Instant::now());
     let mut sum = log_world::LogOutcome::default();
+    let mut compacted = compact_world::CompactOutcome::default();
     for done in 0..args.seeds {
         let seed = args.start.wrapping_add(done);
         SEED.store(seed, Ordering::Relaxed);
         let outcome = log_world::run(seed, trace(args));
         sum.add(&outcome);
-        progress(done + 1, args.seeds, &began, &mut told, || format!("{sum:?}"));
+        let outcome = compact_world::run(seed, trace(args));
+        compacted.add(&outcome);
+        progress(done + 1, args.seeds, &began, &mut told, || format!("{sum:?} {compacted:?}"));
     }
 }
 

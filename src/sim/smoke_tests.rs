@@ -7,14 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::trace::Trace;
-use crate::{fuzz, group_world, log_world, world};
+use crate::{compact_world, fuzz, group_world, log_world, world};
 
 /// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
 const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201];
+/// The same for logs under compaction.
+const COMPACT_SEEDS: &[u64] = &[1, 2, 3];
 /// The same for whole brokers.
 const BROKER_SEEDS: &[u64] = &[14, 34, 61, 124, 169, 212, 452, 821, 1007];
 /// How many seeds nobody has seen.
 const LOG_SEEDS_FRESH: u64 = 20;
+const COMPACT_SEEDS_FRESH: u64 = 20;
 const BROKER_SEEDS_FRESH: u64 = 3;
 /// The same for groups.
 const GROUP_SEEDS: &[u64] = &[1, 2, 3];
@@ -54,6 +57,17 @@ fn smoke_of_logs_with_fresh_seeds() {
     for seed in start..start + LOG_SEEDS_FRESH {
         named("log", seed, |seed| log_world::run(seed, Trace::default()));
     }
+}
+
+#[test]
+fn smoke_of_compacted_logs() {
+    let mut sum = compact_world::CompactOutcome::default();
+    let start = entropy();
+    for seed in COMPACT_SEEDS.iter().copied().chain(start..start + COMPACT_SEEDS_FRESH) {
+        sum.add(&named("log", seed, |seed| compact_world::run(seed, Trace::default())));
+    }
+    assert!(sum.swaps > 100 && sum.compared > 1000 && sum.lookups > 100, "the runs do something: {sum:?}");
+    assert!(sum.recoveries > 100 && sum.removed > 1000, "and crash: {sum:?}");
 }
 
 #[test]
@@ -99,6 +113,8 @@ fn the_same_seed_gives_the_same_state() {
     assert_eq!(named("log", seed, log), named("log", seed, log), "seed {seed}");
     let groups = |seed| group_world::run(seed, Trace::default());
     assert_eq!(named("groups", seed, groups), named("groups", seed, groups), "seed {seed}");
+    let compacted = |seed| compact_world::run(seed, Trace::default());
+    assert_eq!(named("log", seed, compacted), named("log", seed, compacted), "seed {seed}");
     let broker = |seed| world::run(seed, Trace::default());
     let first = named("broker", seed, broker);
     assert_eq!(first, named("broker", seed, broker), "seed {seed}");
