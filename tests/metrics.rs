@@ -151,13 +151,13 @@ fn what_is_told_is_what_was_done() {
     check(&samples, requests, 31.0);
     check(&samples, &requests.replace("totalproduce", "failedproduce"), 1.0);
     check(&samples, "kafka_server_brokertopicmetrics_bytesout_total{topic=\"orders\"}", fetched as f64);
-    for partition in 0..3 {
+    for (partition, bytes) in bytes.iter().enumerate() {
         let labels = format!("{{topic=\"orders\",partition=\"{partition}\"}}");
         check(&samples, &told("kafka_log_log_logendoffset", &labels), 77.0);
         check(&samples, &told("kafka_log_log_logstartoffset", &labels), 0.0);
         check(&samples, &told("corelane_partition_high_watermark", &labels), 77.0);
-        check(&samples, &told("kafka_log_log_size", &labels), bytes[partition] as f64);
-        check(&samples, &told("corelane_partition_bytes_in_total", &labels), bytes[partition] as f64);
+        check(&samples, &told("kafka_log_log_size", &labels), *bytes as f64);
+        check(&samples, &told("corelane_partition_bytes_in_total", &labels), *bytes as f64);
         check(&samples, &told("corelane_partition_records_in_total", &labels), 77.0);
     }
     let produced: f64 = samples

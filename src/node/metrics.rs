@@ -11,6 +11,7 @@ use corelane_base::histogram::{Durations, Sizes};
 use corelane_base::id::{Offset, PartitionIndex, ShardId, TopicId};
 use corelane_base::time::Mono;
 use corelane_control::groups::group::{Group, Slot};
+use corelane_log::cleaner::CleanerTotals;
 use corelane_log::log::{Committed, LogFigures};
 use corelane_wire::primitive::ErrorTally;
 use hashbrown::HashMap;
@@ -448,6 +449,8 @@ pub struct Snapshot {
     pub gauges: ShardGauges,
     /// The logs' work.
     pub work: LogWork,
+    /// What compaction did.
+    pub compaction: CleanerTotals,
     /// What is left of deleted partitions.
     pub departed: Departed,
     /// The partitions the shard owns.

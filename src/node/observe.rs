@@ -44,6 +44,7 @@ impl Shard {
         snapshot.errors = self.metrics.errors();
         snapshot.gauges = self.gauges();
         snapshot.work = self.owner.work.clone();
+        snapshot.compaction = self.owner.cleaner_totals();
         snapshot.departed = self.owner.departed;
         snapshot.partitions.reserve(self.owner.slot_count());
     }

@@ -1,6 +1,7 @@
 //! What the shards count besides requests and topics: group commits, reads, memory by owner, disk, purgatory, sessions.
 
 use corelane_base::histogram::{Durations, Sizes};
+use corelane_log::cleaner::CleanerTotals;
 use corelane_node::metrics::{ShardGauges, Snapshot};
 
 use crate::exposition::{Exposition, Kind, Labels};
@@ -13,6 +14,7 @@ pub(super) fn tell(out: &mut Exposition, facts: &Facts<'_>, snapshots: &[&Snapsh
     reads(out, facts, snapshots);
     memory(out, snapshots);
     disk(out, snapshots);
+    compaction(out, snapshots);
     waiting(out, snapshots);
 }
 
@@ -111,6 +113,22 @@ fn disk(out: &mut Exposition, snapshots: &[&Snapshot]) {
     let producers: u64 = logs().map(|log| u64::from(log.producers)).sum();
     let help = "Producer ids that are remembered, each partition's for itself.";
     out.gauge("kafka_server_replicamanager_produceridcount", help, producers as f64);
+}
+
+fn compaction(out: &mut Exposition, snapshots: &[&Snapshot]) {
+    type Row = (&'static str, &'static str, fn(&CleanerTotals) -> u64);
+    const ROWS: &[Row] = &[
+        ("corelane_compaction_runs_total", "Compactions of a log that came to their end.", |t| t.runs),
+        ("corelane_compaction_aborted_total", "Compactions that were given up.", |t| t.aborted),
+        ("corelane_compaction_read_bytes_total", "Bytes read by compaction.", |t| t.bytes_read),
+        ("corelane_compaction_written_bytes_total", "Bytes written by compaction.", |t| t.bytes_written),
+        ("corelane_compaction_records_total", "Records that compaction looked at.", |t| t.records_read),
+        ("corelane_compaction_records_kept_total", "Of these, how many stayed.", |t| t.records_kept),
+    ];
+    for (name, help, value) in ROWS {
+        let total = snapshots.iter().map(|snapshot| value(&snapshot.compaction)).sum();
+        out.counter(name, help, total);
+    }
 }
 
 fn waiting(out: &mut Exposition, snapshots: &[&Snapshot]) {
