@@ -26,6 +26,11 @@ use crate::groups::turn::Turn;
 /// The most members of a group, whatever `group.consumer.max.size` says.
 pub const MEMBER_COUNT_MAX: usize = 10_000;
 
+/// The most bytes that a topic takes in a record, beside its name and its partitions.
+const TOPIC_BYTES_MAX: usize = 32;
+/// The bytes of a partition in a record: its number and its epoch.
+const PARTITION_BYTES: usize = 8;
+
 /// A member's timers.
 #[derive(Clone, Debug, Default)]
 pub struct MemberTimers {
@@ -203,8 +208,13 @@ impl ConsumerGroup {
         changed
     }
 
-    /// Stores what a pattern stands for.
+    /// Stores what a pattern stands for. What no batch can hold is not stored: the pattern goes on to stand for what it
+    /// stood for, at first for nothing.
     pub fn store_regex(&mut self, regex: Arc<str>, topics: BTreeSet<Arc<str>>, turn: &mut Turn<'_>) {
+        let bytes: usize = topics.iter().map(|topic| topic.len() + TOPIC_BYTES_MAX).sum();
+        if bytes + regex.len() > turn.batch_room() {
+            return;
+        }
         let resolved = ResolvedRegex { topics, version: 0, timestamp: turn.now.wall.0 };
         self.store(ConsumerRecord::Regex(regex, Some(resolved)), turn);
     }
@@ -242,12 +252,19 @@ impl ConsumerGroup {
         made.saturating_add(interval).saturating_sub(turn.now.wall.0).max(0)
     }
 
-    /// Makes a new target assignment if the group's epoch is ahead of it and the last one is old enough.
+    /// Makes a new target assignment if the group's epoch is ahead of it and the last one is old enough. One that gives
+    /// a member more than a record can say is not made: the group stays with the last one.
     pub fn update_target(&mut self, turn: &mut Turn<'_>) {
         if self.state.group.epoch <= self.state.target.epoch || self.target_wait_ms(turn) > 0 {
             return;
         }
-        for (id, target) in compute_target(&self.state, turn) {
+        let targets = compute_target(&self.state, turn);
+        let bytes = |it: &Assignment| it.iter().len() * TOPIC_BYTES_MAX + it.count() * PARTITION_BYTES;
+        // What the member has can be as much again, while it gives that up.
+        if targets.iter().any(|(_, target)| 2 * bytes(target) > turn.batch_room()) {
+            return;
+        }
+        for (id, target) in targets {
             if self.state.targets.get(&id).is_none_or(|before| **before != target) {
                 self.store(ConsumerRecord::TargetMember(id, Some(Arc::new(target))), turn);
             }

@@ -310,6 +310,34 @@ fn patterns_follow_the_topics() {
 }
 
 #[test]
+fn what_no_batch_can_hold_is_not_stored() {
+    let mut rig = Rig::new(&[("a", 100), ("b", 1)]);
+    rig.settings.batch_bytes_max = 1_500;
+    // 100 partitions take 800 bytes, and as much again while they are given up.
+    play(&mut rig, &[(joining("m1", &["a"]), "0 []")]);
+    assert_eq!(rig.group.state.name(), "Assigning");
+    play(&mut rig, &[(joining("m2", &["a"]), "2 [a50-99]"), (joining("m1", &["a"]), "2 [a0-49]")]);
+    // A pattern that stands for too much stands for nothing new.
+    (0..40).for_each(|at| rig.create_topic(&format!("long-name-{at:02}"), 1));
+    let pattern = ConsumerHeartbeat { subscribed_topic_regex: Some("long.*".into()), ..joining("m3", &[]) };
+    play(&mut rig, &[(pattern, "3 []")]);
+    assert!(rig.group.state.regexes.is_empty());
+    // What the request itself says has to fit, too.
+    let topics: Vec<String> = (0..200).map(|at| format!("topic-{at}")).collect();
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    let long = "x".repeat(20_000);
+    let rows = [
+        (joining("m4", &topics), "UnknownServerError"),
+        (joining(&long, &["a"]), "UnknownServerError"),
+        (
+            ConsumerHeartbeat { instance_id: Some(long.clone()), ..joining("m4", &["a"]) },
+            "UnknownServerError",
+        ),
+    ];
+    play(&mut rig, &rows);
+}
+
+#[test]
 fn the_assignor_that_most_wish_for_assigns() {
     let mut rig = Rig::new(&[("a", 2)]);
     let wishing = |member: &str, assignor: &str| ConsumerHeartbeat {
