@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Outcome, Records, State, duplicates};
 use crate::configs::definition::Overrides;
+use crate::configs::layers::Layers;
 use crate::configs::topic::{self, TopicConfig};
 use crate::configs::topic_definitions;
 use crate::describe_configs::{DescribedConfig, describe_defaults, describe_own};
 use crate::error::{ErrorKind, Refusal};
+use crate::groups::settings::OffsetsTopicSettings;
 use crate::record::{MetadataRecord, Partition, REPLICAS_MAX};
 use crate::topic_name;
 
@@ -132,15 +134,19 @@ pub fn auto_create_topics(state: &State<'_>, command: &AutoCreateTopics) -> Outc
             Ok(topic.id)
         } else if let Err(text) = topic_name::check(name) {
             Err(refuse(ErrorKind::InvalidTopic, text))
-        } else if !allowed || topic_name::is_internal(name) {
+        } else if !allowed || name == topic_name::TRANSACTION_STATE {
             Err(refuse(ErrorKind::UnknownTopicOrPartition, format!("no topic is named '{name}'")))
         } else {
-            let topic = NewTopic {
-                name: name.clone(),
-                partition_count: DEFAULT,
-                replication_factor: DEFAULT as i16,
-                assignments: Vec::new(),
-                configs: Vec::new(),
+            let topic = if name == topic_name::CONSUMER_OFFSETS {
+                offsets_topic(&state.layers(), state.image.brokers().len())
+            } else {
+                NewTopic {
+                    name: name.clone(),
+                    partition_count: DEFAULT,
+                    replication_factor: DEFAULT as i16,
+                    assignments: Vec::new(),
+                    configs: Vec::new(),
+                }
             };
             creation.create(&topic, false).map(|created| created.topic_id)
         };
@@ -152,6 +158,26 @@ pub fn auto_create_topics(state: &State<'_>, command: &AutoCreateTopics) -> Outc
         .map(|name| AutoCreateResult { name: name.clone(), result: results[name.as_str()].clone() })
         .collect();
     Outcome { records: creation.records.into_vec(), answer }
+}
+
+/// The topic in which groups keep their offsets, as Kafka makes it: compacted, in small segments, with as many replicas
+/// as are asked for and there are brokers.
+#[must_use]
+pub fn offsets_topic(layers: &Layers<'_>, broker_count: usize) -> NewTopic {
+    let config = OffsetsTopicSettings::resolve(layers);
+    let brokers = i16::try_from(broker_count).unwrap_or(i16::MAX).max(1);
+    let set = |key: &str, value: String| (key.to_owned(), Some(value));
+    NewTopic {
+        name: topic_name::CONSUMER_OFFSETS.to_owned(),
+        partition_count: config.partition_count,
+        replication_factor: config.replication_factor.min(brokers),
+        assignments: Vec::new(),
+        configs: vec![
+            set("cleanup.policy", "compact".to_owned()),
+            set("compression.type", "producer".to_owned()),
+            set("segment.bytes", config.segment_bytes.to_string()),
+        ],
+    }
 }
 
 /// Partitions `first..first + count` with replicas in turn: the first one's first replica on `brokers[start]`.

@@ -14,6 +14,8 @@ pub mod record;
 
 pub mod image;
 
+pub mod groups;
+
 pub mod paging;
 
 pub mod command;
@@ -30,8 +32,6 @@ pub mod membership;
 pub mod producer_ids;
 
 pub mod controller;
-
-pub mod groups;
 
 #[cfg(test)]
 mod checks;

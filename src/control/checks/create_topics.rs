@@ -319,8 +319,12 @@ fn topics_that_create_themselves() {
     assert_eq!((new.partitions.len(), new.replication_factor()), (4, 2));
     let unknown = Err(UnknownTopicOrPartition);
     let invalid = Err(InvalidTopic);
-    assert_eq!(results, [Ok(new.id), Ok(old), invalid, Ok(new.id), unknown, unknown, invalid]);
-    assert_eq!(controller.image().topic_count(), 2);
+    let offsets = controller.image().topic("__consumer_offsets").expect("it was created");
+    assert_eq!((offsets.partitions.len(), offsets.replication_factor()), (50, 3));
+    let set: Vec<_> = offsets.overrides.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(set, ["cleanup.policy=compact", "compression.type=producer", "segment.bytes=104857600"]);
+    assert_eq!(results, [Ok(new.id), Ok(old), invalid, Ok(new.id), Ok(offsets.id), unknown, invalid]);
+    assert_eq!(controller.image().topic_count(), 3);
 
     let mut controller = cluster(1, &[("auto.create.topics.enable", "false")]);
     let old = create_one(&mut controller, new_topic("old", 1, 1));
