@@ -1,6 +1,7 @@
 //! Domain errors to Kafka's codes: the one table. Exhaustive, without a catch-all arm, so that a new error cannot
 //! slip through unconsidered.
 
+use corelane_control::groups::error::GroupError;
 use corelane_log::batch::BatchError;
 use corelane_log::error::{AppendError, ReadError};
 use corelane_log::producers::ProducerError;
@@ -73,5 +74,52 @@ pub fn read_error_code(error: &ReadError) -> ErrorCode {
         ReadError::Offline | ReadError::Failed(_) => ErrorCode::KafkaStorageError,
         ReadError::OutOfRange => ErrorCode::OffsetOutOfRange,
         ReadError::Corrupt => ErrorCode::CorruptMessage,
+    }
+}
+
+/// What a member of a group hears.
+#[must_use]
+pub fn group_error_code(error: GroupError) -> ErrorCode {
+    match error {
+        GroupError::UnknownServerError => ErrorCode::UnknownServerError,
+        GroupError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+        GroupError::OffsetMetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+        GroupError::CoordinatorLoadInProgress => ErrorCode::CoordinatorLoadInProgress,
+        GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+        GroupError::NotCoordinator => ErrorCode::NotCoordinator,
+        GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+        GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
+        GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
+        GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        GroupError::InvalidCommitOffsetSize => ErrorCode::InvalidCommitOffsetSize,
+        GroupError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+        GroupError::InvalidRequest => ErrorCode::InvalidRequest,
+        GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+        GroupError::GroupIdNotFound => ErrorCode::GroupIdNotFound,
+        GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+        GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        GroupError::FencedInstanceId => ErrorCode::FencedInstanceId,
+        GroupError::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+        GroupError::UnstableOffsetCommit => ErrorCode::UnstableOffsetCommit,
+        GroupError::UnknownTopicId => ErrorCode::UnknownTopicId,
+        GroupError::FencedMemberEpoch => ErrorCode::FencedMemberEpoch,
+        GroupError::UnreleasedInstanceId => ErrorCode::UnreleasedInstanceId,
+        GroupError::UnsupportedAssignor => ErrorCode::UnsupportedAssignor,
+        GroupError::StaleMemberEpoch => ErrorCode::StaleMemberEpoch,
+        GroupError::InvalidRegularExpression => ErrorCode::InvalidRegularExpression,
+    }
+}
+
+/// What a coordinator is told of a batch of its own. Source: Kafka's table for appends to `__consumer_offsets`.
+pub fn store_error(error: ErrorCode) -> Result<(), GroupError> {
+    match error {
+        ErrorCode::None => Ok(()),
+        ErrorCode::NotLeaderOrFollower
+        | ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::KafkaStorageError => Err(GroupError::NotCoordinator),
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => Err(GroupError::UnknownServerError),
+        _ => Err(GroupError::CoordinatorNotAvailable),
     }
 }

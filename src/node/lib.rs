@@ -22,6 +22,8 @@ pub mod partition;
 
 pub mod owner;
 
+pub mod groups;
+
 pub mod fetch_session;
 pub mod pending;
 
@@ -35,6 +37,8 @@ mod publishing;
 pub mod shard;
 
 mod lifecycle;
+
+mod coordinating;
 mod metadata;
 mod observe;
 mod requests;

@@ -10,6 +10,7 @@ use corelane_log::settings::NoticeLevel;
 use crate::checkpoint;
 use crate::event::{Effects, Lifecycle, NetEffect, Severity};
 use crate::finding::{CLEAN_PATH, Finding, STORE_SLOT};
+use crate::groups::GROUPS_SLOT;
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::{METADATA_SLOT, SNAPSHOT_SLOT};
 use crate::pending::PendingBody;
@@ -73,6 +74,7 @@ impl Shard {
                 self.take_metadata_outcomes(now, fx);
             }
             STORE_SLOT => self.on_own_file(now, token, result, fx),
+            GROUPS_SLOT => self.on_group_disk(now, token, result, fx),
             _ => self.owner.on_disk(token, result, now, &mut fx.disk),
         }
     }
@@ -147,6 +149,7 @@ impl Shard {
         self.ask_for_space(fx);
         fx.lifecycle.push(Lifecycle::Ready);
         self.tell(now, ShardId(0), MeshMessage::MetadataApplied { version: 1 }, fx);
+        self.load_groups(now, fx);
     }
 
     /// Takes the phase on when what it waits for is there; called each turn.
@@ -231,6 +234,7 @@ impl Shard {
         for id in fetches {
             self.finish_fetch(now, id, fx);
         }
+        self.resign_groups();
         self.owner.seal(now, &mut fx.disk);
         let cx = &mut self.owner.log_cx(now, &mut fx.disk);
         if let Some(log) = &mut self.metadata_log {

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use corelane_base::time::{Mono, WallMs};
 use corelane_control::controller::{Answer, Command};
+use corelane_control::groups::answer::GroupAnswer;
+use corelane_control::groups::command::GroupCommand;
 use corelane_control::record::MetadataRecord;
 use corelane_log::disk::DirEntry;
 use corelane_wire::error_code::ErrorCode;
@@ -34,6 +36,8 @@ pub struct AppendAsk {
     pub pending: SlotId,
     /// The request's version knows zstd.
     pub zstd_allowed: bool,
+    /// From the group coordinator on the owner's shard: the outcome goes there.
+    pub hosted: bool,
 }
 
 /// One batch for one partition. `index` is the asker's name for it, echoed in the answer.
@@ -258,6 +262,20 @@ pub enum MeshMessage {
         pending: SlotId,
         /// The asker's names with answers.
         results: Vec<(u32, QueryResult)>,
+    },
+    /// Ask the coordinators of these groups.
+    Groups {
+        /// The asker's request.
+        pending: SlotId,
+        /// The asker's names, the partitions of `__consumer_offsets`, what to do.
+        items: Vec<(u32, PartitionIndex, GroupCommand)>,
+    },
+    /// Some or all answers to `Groups`; some may come much later.
+    GroupAnswers {
+        /// The asker's request.
+        pending: SlotId,
+        /// The asker's names with answers; every name once.
+        answers: Vec<(u32, GroupAnswer)>,
     },
     /// To the first shard: decide this.
     Control {

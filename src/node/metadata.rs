@@ -212,6 +212,7 @@ impl Shard {
                 }
                 MetadataRecord::TopicDeleted { topic_id } => {
                     self.topic_configs.remove(topic_id);
+                    self.unhost_topic(*topic_id);
                     self.owner.remove_topic(*topic_id, now, &mut fx.disk);
                     self.metrics.sent.forget(*topic_id);
                 }
@@ -223,6 +224,7 @@ impl Shard {
                 | MetadataRecord::ProducerIdsAllocated { .. } => {}
             }
         }
+        self.tell_coordinators(now, &published.records);
         match start {
             Some(start) => {
                 self.change_broker_config();
@@ -232,6 +234,30 @@ impl Shard {
                 let version = published.version;
                 self.tell(now, ShardId(0), MeshMessage::MetadataApplied { version }, fx);
             }
+        }
+    }
+
+    /// Lets the group coordinators know of what concerns them.
+    fn tell_coordinators(&mut self, now: Now, records: &[MetadataRecord]) {
+        let topics = |record: &MetadataRecord| {
+            matches!(
+                record,
+                MetadataRecord::TopicCreated { .. }
+                    | MetadataRecord::PartitionsAdded { .. }
+                    | MetadataRecord::TopicDeleted { .. }
+            )
+        };
+        let settings = |record: &MetadataRecord| {
+            matches!(
+                record,
+                MetadataRecord::TopicConfigChanged { .. } | MetadataRecord::BrokerConfigChanged { .. }
+            )
+        };
+        if records.iter().any(settings) {
+            self.groups_settings_changed();
+        }
+        if records.iter().any(topics) {
+            self.groups_topics_changed(now);
         }
     }
 
@@ -296,6 +322,9 @@ impl Shard {
                     None => Log::create(slot, dir, settings, cx),
                 },
             );
+        }
+        if self.host_partitions(id, first) {
+            self.load_groups(now, fx);
         }
     }
 }

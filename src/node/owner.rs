@@ -21,6 +21,7 @@ use crate::memory::MemoryLimits;
 use crate::mesh::{AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, QueryResult};
 use crate::metrics::{Departed, LogWork};
 use crate::owner::cleaning::{CLEANER_SLOT, Cleaning};
+use crate::owner::hosted::HostedChange;
 use crate::partition::{AppendWaiter, Deferred, Partition};
 use crate::slots::{SlotId, Slots};
 
@@ -63,6 +64,7 @@ struct QueryAsk {
 enum ReadFor {
     Fetch { ask: SlotId, result: FetchResult },
     Query { ask: SlotId, index: u32, end: Offset },
+    Hosted,
 }
 
 /// What came of an attempt to append.
@@ -113,6 +115,8 @@ pub struct Owner {
     pub notices: Vec<LogNotice>,
     /// Answers, in order; those to the own shard too.
     pub out: Vec<(ShardId, MeshMessage)>,
+    /// What became of what the hosted coordinators asked for, in order.
+    pub hosted: Vec<(PartitionKey, HostedChange)>,
     /// Produce is refused: the disk is nearly full.
     pub disk_full: bool,
     /// What the logs did.
@@ -129,6 +133,7 @@ macro_rules! cx {
 
 pub mod cleaning;
 mod figures;
+pub mod hosted;
 mod reads;
 
 impl Owner {
@@ -159,6 +164,7 @@ impl Owner {
             cleaning: Cleaning::new(seed),
             notices: Vec::new(),
             out: Vec::new(),
+            hosted: Vec::new(),
             disk_full: false,
             work: LogWork::default(),
             departed: Departed::default(),
@@ -295,12 +301,15 @@ impl Owner {
         let refused = |error| Some(failed_append(index, error, Offset(-1)));
         let Some(slot) = self.slot_of(key) else { return refused(ErrorCode::NotLeaderOrFollower) };
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
-        partition.traffic.produce_requests += 1;
-        if self.disk_full {
+        if !ask.hosted {
+            partition.traffic.produce_requests += 1;
+        }
+        // What coordinators store is little, and without it consumers could not go on: it may use the reserve.
+        if self.disk_full && !ask.hosted {
             partition.traffic.produce_failed += 1;
             return refused(ErrorCode::KafkaStorageError);
         }
-        if !self.has_tail_room(batch.len()) {
+        if !ask.hosted && !self.has_tail_room(batch.len()) {
             self.partition(slot).traffic.produce_failed += 1;
             return refused(ErrorCode::RequestTimedOut);
         }
@@ -337,7 +346,7 @@ impl Owner {
                     self.partition(slot).deferred.push_front(deferred);
                     return;
                 }
-                Appending::Done(result) => push_appended(&mut self.out, origin, ask.pending, result),
+                Appending::Done(result) => self.tell_appended(slot, origin, ask, result),
                 Appending::Waits => {}
             }
             self.deferred_bytes -= deferred.batch.len();
@@ -348,7 +357,17 @@ impl Owner {
         for deferred in core::mem::take(&mut self.partition(slot).deferred) {
             self.deferred_bytes -= deferred.batch.len();
             let result = failed_append(deferred.index, error, Offset(-1));
-            push_appended(&mut self.out, deferred.origin, deferred.ask.pending, result);
+            self.tell_appended(slot, deferred.origin, deferred.ask, result);
+        }
+    }
+
+    /// Tells whoever asked what became of a batch.
+    fn tell_appended(&mut self, slot: u32, origin: ShardId, ask: AppendAsk, result: AppendResult) {
+        if ask.hosted {
+            let key = self.partition(slot).key;
+            self.hosted.push((key, HostedChange::Appended { index: result.index, error: result.error }));
+        } else {
+            push_appended(&mut self.out, origin, ask.pending, result);
         }
     }
 
@@ -365,8 +384,12 @@ impl Owner {
     ) -> Appending {
         let partition = self.partitions[slot as usize].as_mut().expect("the caller's");
         let epoch = partition.leader_epoch;
-        let client = AppendOrigin::Client { zstd_allowed: ask.zstd_allowed };
-        let appended = match partition.log.append(batch, epoch, client, cx!(self, now, disk)) {
+        let by = if ask.hosted {
+            AppendOrigin::Internal
+        } else {
+            AppendOrigin::Client { zstd_allowed: ask.zstd_allowed }
+        };
+        let appended = match partition.log.append(batch, epoch, by, cx!(self, now, disk)) {
             Ok(appended) => appended,
             Err(AppendError::Busy) if !self.sealed => return Appending::Busy,
             Err(error) => {
@@ -395,12 +418,7 @@ impl Owner {
         if appended.last_offset < partition.high_watermark() {
             return Appending::Done(result);
         }
-        partition.wait(AppendWaiter {
-            last_offset: appended.last_offset,
-            origin,
-            pending: ask.pending,
-            result,
-        });
+        partition.wait(AppendWaiter { last_offset: appended.last_offset, origin, ask, result });
         Appending::Waits
     }
 
@@ -463,8 +481,10 @@ impl Owner {
 
     fn on_progress(&mut self, slot: u32, progress: Progress, now: Now, disk: &mut DiskQueue) {
         for (ticket, read) in progress.reads {
-            if let Some(ReadFor::Fetch { ask, result }) = self.reads.remove(&(slot, ticket)) {
-                self.on_fetch_read(slot, ask, result, read);
+            match self.reads.remove(&(slot, ticket)) {
+                Some(ReadFor::Fetch { ask, result }) => self.on_fetch_read(slot, ask, result, read),
+                Some(ReadFor::Hosted) => self.tell_hosted(slot, HostedChange::Read(read)),
+                Some(ReadFor::Query { .. }) | None => {}
             }
         }
         for (ticket, found) in progress.lookups {
@@ -476,6 +496,9 @@ impl Owner {
         if progress.flushed_moved {
             self.on_flushed(slot, now, disk);
         }
+        if progress.state_changed {
+            self.tell_hosted(slot, HostedChange::Moved);
+        }
         if progress.state_changed && !self.partition(slot).is_online() {
             self.fail_waiters(slot, ErrorCode::KafkaStorageError);
             self.wake_watchers(slot, now, disk);
@@ -484,8 +507,9 @@ impl Owner {
 
     fn on_flushed(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
         while let Some(waiter) = self.partition(slot).pop_durable() {
-            push_appended(&mut self.out, waiter.origin, waiter.pending, waiter.result);
+            self.tell_appended(slot, waiter.origin, waiter.ask, waiter.result);
         }
+        self.tell_hosted(slot, HostedChange::Moved);
         if self.partition(slot).has_watchers() {
             self.wake_watchers(slot, now, disk);
         }
@@ -495,7 +519,7 @@ impl Owner {
         self.fail_deferred(slot, error);
         for waiter in self.partition(slot).take_waiters() {
             let result = failed_append(waiter.result.index, error, Offset(-1));
-            push_appended(&mut self.out, waiter.origin, waiter.pending, result);
+            self.tell_appended(slot, waiter.origin, waiter.ask, result);
         }
     }
 

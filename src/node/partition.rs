@@ -19,8 +19,8 @@ pub struct AppendWaiter {
     pub last_offset: Offset,
     /// Who asked.
     pub origin: ShardId,
-    /// Its request.
-    pub pending: SlotId,
+    /// On behalf of what.
+    pub ask: AppendAsk,
     /// What to say when due.
     pub result: AppendResult,
 }
@@ -67,6 +67,8 @@ pub struct Partition {
     pub deleted: bool,
     /// What clients did to it.
     pub traffic: Traffic,
+    /// A group coordinator lives here and is told how the log fares.
+    pub hosted: bool,
     /// In order of arrival; appended before anything that arrives later.
     pub deferred: VecDeque<Deferred>,
     waiters: VecDeque<AppendWaiter>,
@@ -86,6 +88,7 @@ impl Partition {
             dirty: false,
             deleted: false,
             traffic: Traffic::default(),
+            hosted: false,
             deferred: VecDeque::new(),
             waiters: VecDeque::new(),
             watchers: Vec::new(),

@@ -3,8 +3,10 @@
 //! The state of each is kept here and taken out when its last answer is in. A connection that closes drops the place
 //! in its order, not the work under way: what was produced is still appended.
 
+use bytes::Bytes;
 use corelane_base::id::{ConnId, ShardId, TopicId};
 use corelane_base::time::Mono;
+use corelane_control::groups::answer::GroupAnswer;
 
 use crate::fetch_session::{FetchKind, FetchWish};
 use crate::mesh::{AppendResult, FetchResult, PartitionKey, QueryResult};
@@ -49,6 +51,12 @@ pub enum PendingBody {
     Query(PendingQuery),
     /// Topics are being created on a metadata request's behalf: the names asked for, and those to create.
     AutoCreate(PendingAutoCreate),
+    /// A coordinator is looked for, and the topic of offsets is being made for it.
+    FindCoordinator(PendingFindCoordinator),
+    /// A question to one group's coordinator. With the request's body, for the answer to repeat from it.
+    Group(Bytes),
+    /// A question to the coordinators of several groups.
+    Groups(PendingGroups),
     /// A decision of the controller; its reply is all that is needed. With the request's topic names in order.
     Control,
 }
@@ -126,4 +134,22 @@ pub struct PendingAutoCreate {
     pub names: Vec<Box<str>>,
     /// The request's wish for operations, echoed as "not computed".
     pub include_topic_operations: bool,
+}
+
+/// A search for coordinators.
+#[derive(Debug)]
+pub struct PendingFindCoordinator {
+    /// The groups in order.
+    pub keys: Vec<Box<str>>,
+}
+
+/// A question to several groups' coordinators.
+#[derive(Debug)]
+pub struct PendingGroups {
+    /// The request's body, for the answer to repeat from it.
+    pub body: Bytes,
+    /// One for each question, in order; `None` until it is in.
+    pub answers: Vec<Option<GroupAnswer>>,
+    /// How many are not in.
+    pub outstanding: u32,
 }

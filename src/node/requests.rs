@@ -49,7 +49,8 @@ impl Shard {
         };
         self.metrics.on_request(meta.api_key, meta.version, frame.len());
         let handled = if served {
-            RequestHeader::decode(&mut reader).and_then(|_| self.dispatch(now, meta, &mut reader, fx))
+            RequestHeader::decode(&mut reader)
+                .and_then(|header| self.dispatch(now, meta, header.client_id, &mut reader, fx))
         } else {
             self.unsupported_api_versions(meta);
             Ok(())
@@ -63,16 +64,25 @@ impl Shard {
         &mut self,
         now: Now,
         meta: RequestMeta,
+        client_id: Option<&str>,
         reader: &mut Reader<'_>,
         fx: &mut Effects,
     ) -> Handled {
         let Some(key) = ApiKey::from_code(meta.api_key) else { return Ok(()) };
         match key {
-            ApiKey::Produce => self.produce(now, meta, reader, fx),
+            ApiKey::Produce => self.produce(now, meta, client_id, reader, fx),
             ApiKey::Fetch => self.fetch(now, meta, reader, fx),
             ApiKey::ListOffsets => self.list_offsets(now, meta, reader, fx),
             ApiKey::Metadata => self.metadata(now, meta, reader, fx),
-            ApiKey::FindCoordinator => self.find_coordinator(meta, reader),
+            ApiKey::OffsetCommit => self.offset_commit(now, meta, reader, fx),
+            ApiKey::OffsetFetch => self.offset_fetch(now, meta, reader, fx),
+            ApiKey::FindCoordinator => self.find_coordinator(now, meta, reader, fx),
+            ApiKey::JoinGroup => self.join_group(now, meta, client_id, reader, fx),
+            ApiKey::Heartbeat => self.heartbeat(now, meta, reader, fx),
+            ApiKey::LeaveGroup => self.leave_group(now, meta, reader, fx),
+            ApiKey::SyncGroup => self.sync_group(now, meta, reader, fx),
+            ApiKey::DescribeGroups => self.describe_groups(now, meta, reader, fx),
+            ApiKey::ListGroups => self.list_groups(now, meta, reader, fx),
             ApiKey::ApiVersions => self.api_versions(meta, reader),
             ApiKey::CreateTopics => self.create_topics(now, meta, reader, fx),
             ApiKey::DeleteTopics => self.delete_topics(now, meta, reader, fx),
@@ -84,6 +94,10 @@ impl Shard {
             ApiKey::IncrementalAlterConfigs => self.incremental_alter_configs(now, meta, reader, fx),
             ApiKey::DescribeLogDirs => self.describe_log_dirs(now, meta, reader, fx),
             ApiKey::CreatePartitions => self.create_partitions(now, meta, reader, fx),
+            ApiKey::DeleteGroups => self.delete_groups(now, meta, reader, fx),
+            ApiKey::OffsetDelete => self.offset_delete(now, meta, reader, fx),
+            ApiKey::ConsumerGroupHeartbeat => self.consumer_group_heartbeat(now, meta, client_id, reader, fx),
+            ApiKey::ConsumerGroupDescribe => self.consumer_group_describe(now, meta, reader, fx),
             ApiKey::DescribeCluster => self.describe_cluster(meta, reader),
             ApiKey::DescribeTopicPartitions => self.describe_topic_partitions(meta, reader),
             // Not advertised, and `serve` lets only served keys through.

@@ -19,6 +19,7 @@ use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
 use crate::fetch_session::FetchSessions;
 use crate::memory::MemoryLimits;
+use crate::groups::{Asker, Groups};
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::MetadataLog;
 use crate::metrics::Metrics;
@@ -76,6 +77,7 @@ pub struct Shard {
     pub(crate) metadata_version: u64,
     pub(crate) topic_configs: BTreeMap<TopicId, TopicConfig>,
     pub(crate) owner: Owner,
+    pub(crate) groups: Groups,
     pub(crate) metadata_log: Option<MetadataLog>,
     pub(crate) publishing: Publishing,
     pub(crate) drained_others: u16,
@@ -134,6 +136,7 @@ impl Shard {
             metadata_version: 0,
             topic_configs: BTreeMap::new(),
             owner,
+            groups: Groups::default(),
             metadata_log: None,
             publishing: Publishing::default(),
             drained_others: 0,
@@ -206,6 +209,7 @@ impl Shard {
     pub fn end_turn(&mut self, now: Now, fx: &mut Effects) {
         self.metrics.now = now.mono;
         loop {
+            self.end_groups_turn(now, fx);
             self.owner.end_turn(now, &mut fx.disk);
             self.end_metadata_turn(now, fx);
             self.advance_lifecycle(now, fx);
@@ -216,7 +220,8 @@ impl Shard {
                 self.flush(now, *conn, fx);
             }
             self.deliver(now, fx);
-            if ready.is_empty() && self.ready.is_empty() && !self.owner.is_dirty() {
+            let quiet = ready.is_empty() && self.ready.is_empty() && !self.owner.is_dirty();
+            if quiet && self.owner.hosted.is_empty() && self.groups.is_quiet() {
                 break;
             }
         }
@@ -232,12 +237,13 @@ impl Shard {
     /// When `Event::Timer` is due next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.timers.next()
+        [self.timers.next(), self.groups.next_deadline].into_iter().flatten().min()
     }
 
     /// Panics: if the state contradicts itself.
     pub fn check_invariants(&self) {
         self.owner.check_invariants();
+        self.groups.check_invariants();
         self.image.check_invariants();
         let live = self.sessions.iter().flatten().count();
         assert_eq!(live, self.session_count);
@@ -519,6 +525,16 @@ impl Shard {
                 self.owner.query(from, pending, &items, now, &mut fx.disk)
             }
             MeshMessage::QueryResults { pending, results } => self.on_query_results(pending, results),
+            MeshMessage::Groups { pending, items } => {
+                for (index, partition, command) in items {
+                    self.command_group(now, Asker { shard: from, pending, index }, partition, command);
+                }
+            }
+            MeshMessage::GroupAnswers { pending, answers } => {
+                for (index, answer) in answers {
+                    self.on_group_answer(now, pending, index, answer);
+                }
+            }
             MeshMessage::Control { pending, command } => self.on_control(now, from, pending, *command, fx),
             MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
@@ -535,8 +551,10 @@ impl Shard {
                 Deadline::Housekeeping => self.housekeep(now, fx),
                 Deadline::Cleaning => self.owner.on_cleaning_deadline(now, &mut fx.disk),
                 Deadline::Space => self.on_space_deadline(fx),
+                Deadline::Groups => self.load_groups(now, fx),
             }
         }
+        self.on_groups_timer(now);
     }
 
     /// The pending request of that id, if it still waits.

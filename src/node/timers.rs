@@ -22,6 +22,8 @@ pub enum Deadline {
     Cleaning,
     /// The disk is filling up: time to look at it again.
     Space,
+    /// Coordinators that are being loaded go on.
+    Groups,
 }
 
 /// The heap. Entries of one moment fire in the order of their kinds and ids, so runs repeat.

@@ -25,7 +25,7 @@ pub enum Stage {
 }
 
 /// The last stage whose APIs this build serves and advertises.
-pub const STAGE_SERVED: Stage = Stage::A;
+pub const STAGE_SERVED: Stage = Stage::B;
 
 /// Everything the codec knows about an API, versions being inclusive at both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +118,7 @@ apis! {
     (3, Metadata, 0, 13, 9, A),
     (8, OffsetCommit, 2, 10, 8, B),
     (9, OffsetFetch, 1, 10, 6, B),
-    // Groups come later, but librdkafka compresses with lz4 only for a broker that lists this API.
-    (10, FindCoordinator, 0, 6, 3, A),
+    (10, FindCoordinator, 0, 6, 3, B),
     (11, JoinGroup, 0, 9, 6, B),
     (12, Heartbeat, 0, 4, 4, B),
     (13, LeaveGroup, 0, 5, 4, B),
@@ -177,13 +176,13 @@ apis! {
     (65, DescribeTransactions, 0, 0, 0, D),
     (66, ListTransactions, 0, 2, 0, D),
     (67, AllocateProducerIds, 0, 0, 0, Internal),
-    (68, ConsumerGroupHeartbeat, 0, 1, 0, B),
-    (69, ConsumerGroupDescribe, 0, 1, 0, B),
+    (68, ConsumerGroupHeartbeat, 0, 1, 0, C),
+    (69, ConsumerGroupDescribe, 0, 1, 0, C),
     (70, ControllerRegistration, 0, 0, 0, Internal),
     (71, GetTelemetrySubscriptions, 0, 0, 0, F),
     (72, PushTelemetry, 0, 0, 0, F),
     (73, AssignReplicasToDirs, 0, 0, 0, Internal),
-    (74, ListConfigResources, 0, 1, 0, B),
+    (74, ListConfigResources, 0, 1, 0, C),
     (75, DescribeTopicPartitions, 0, 0, 0, A),
     (76, ShareGroupHeartbeat, 1, 1, 0, F),
     (77, ShareGroupDescribe, 1, 1, 0, F),
@@ -269,7 +268,11 @@ mod tests {
     #[test]
     fn lists_what_is_served_and_produce_from_zero() {
         let keys: Vec<i16> = advertised().map(|each| each.api_key).collect();
-        assert_eq!(keys, [0, 1, 2, 3, 10, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 60, 75]);
+        let groups = [8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47];
+        let others = [0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 60, 75];
+        let mut expected = [&groups[..], &others[..]].concat();
+        expected.sort_unstable();
+        assert_eq!(keys, expected);
         let produce = advertised().next().expect("at least one");
         assert_eq!((produce.min_version, produce.max_version), (0, 13));
         assert!(!ApiKey::Produce.info().serves(2));

@@ -36,6 +36,9 @@ impl Shard {
             (PendingBody::AutoCreate(state), Answer::AutoCreateTopics(results)) => {
                 self.answer_auto_created(meta, &state, &results);
             }
+            (PendingBody::FindCoordinator(state), Answer::CreateTopics(results)) => {
+                self.on_offsets_topic(meta, &state, &results);
+            }
             (_, Answer::CreateTopics(results)) => self.answer_create_topics(meta, &results),
             (_, Answer::DeleteTopics(results)) => self.answer_delete_topics(meta, &results),
             (_, Answer::CreatePartitions(results)) => self.answer_create_partitions(meta, &results),

@@ -7,6 +7,7 @@
 
 use corelane_base::id::{Offset, ShardId, TopicId};
 use corelane_base::time::{Mono, Now, WallMs};
+use corelane_control::image::Topic;
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::message::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
@@ -20,11 +21,15 @@ use crate::requests::{Handled, response_parts};
 use crate::shard::Shard;
 use crate::slots::SlotId;
 
+/// The client id that may write to internal topics. Source: Kafka `AdminUtils.ADMIN_CLIENT_ID`.
+const ADMIN_CLIENT: &str = "__admin_client";
+
 impl Shard {
     pub(crate) fn produce(
         &mut self,
         now: Now,
         meta: RequestMeta,
+        client_id: Option<&str>,
         reader: &mut Reader<'_>,
         fx: &mut Effects,
     ) -> Handled {
@@ -49,8 +54,15 @@ impl Shard {
                 outstanding: partition_count as u32,
             }),
         });
-        let ask = AppendAsk { pending, zstd_allowed: meta.version >= 7 };
-        let mut plan = Plan { ask, acks: request.acks, index: 0, done: Vec::new(), remote: Vec::new() };
+        let ask = AppendAsk { pending, zstd_allowed: meta.version >= 7, hosted: false };
+        let mut plan = Plan {
+            ask,
+            acks: request.acks,
+            is_admin: client_id == Some(ADMIN_CLIENT),
+            index: 0,
+            done: Vec::new(),
+            remote: Vec::new(),
+        };
         for topic in &request.topic_data {
             self.produce_topic(now, meta, refusal, topic, &mut plan, fx);
         }
@@ -79,6 +91,9 @@ impl Shard {
         let mut error = refusal;
         if error == ErrorCode::None && found.is_none() {
             error = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
+        }
+        if error == ErrorCode::None && !plan.is_admin && found.is_some_and(Topic::is_internal) {
+            error = ErrorCode::InvalidTopicException;
         }
         let (id, partition_count) =
             found.map_or((TopicId::ZERO, 0), |topic| (topic.id, topic.partitions.len()));
@@ -199,6 +214,7 @@ impl Shard {
 struct Plan {
     ask: AppendAsk,
     acks: i16,
+    is_admin: bool,
     index: u32,
     done: Vec<AppendResult>,
     remote: Vec<(ShardId, Vec<AppendItem>)>,

@@ -3,6 +3,7 @@
 
 use corelane_base::id::{Offset, TopicId};
 use corelane_base::time::Now;
+use corelane_control::topic_name;
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::message::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
@@ -29,6 +30,7 @@ impl Shard {
         let mut questions = Questions::default();
         for topic in &request.topics {
             questions.topic(topic.name, TopicId::ZERO);
+            let is_internal = topic_name::is_internal(topic.name);
             let deletes = self
                 .image
                 .topic(topic.name)
@@ -37,6 +39,7 @@ impl Shard {
             for partition in &topic.partitions {
                 let index = partition.partition_index;
                 match self.find_partition(topic.name, index) {
+                    Ok(_) if is_internal => questions.known(index, failed(ErrorCode::InvalidTopicException)),
                     // Kafka: a topic that is only compacted keeps its latest values.
                     Ok(_) if !deletes => questions.known(index, failed(ErrorCode::PolicyViolation)),
                     Ok(key) => questions.ask(key, Query::DeleteRecords { before: Offset(partition.offset) }),
