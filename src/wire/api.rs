@@ -176,8 +176,8 @@ apis! {
     (65, DescribeTransactions, 0, 0, 0, D),
     (66, ListTransactions, 0, 2, 0, D),
     (67, AllocateProducerIds, 0, 0, 0, Internal),
-    (68, ConsumerGroupHeartbeat, 0, 1, 0, C),
-    (69, ConsumerGroupDescribe, 0, 1, 0, C),
+    (68, ConsumerGroupHeartbeat, 0, 1, 0, B),
+    (69, ConsumerGroupDescribe, 0, 1, 0, B),
     (70, ControllerRegistration, 0, 0, 0, Internal),
     (71, GetTelemetrySubscriptions, 0, 0, 0, F),
     (72, PushTelemetry, 0, 0, 0, F),
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn lists_what_is_served_and_produce_from_zero() {
         let keys: Vec<i16> = advertised().map(|each| each.api_key).collect();
-        let groups = [8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47];
+        let groups = [8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69];
         let others = [0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 60, 75];
         let mut expected = [&groups[..], &others[..]].concat();
         expected.sort_unstable();

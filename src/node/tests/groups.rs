@@ -498,6 +498,59 @@ fn delete(world: &mut World, shard: usize, group: &str, version: i16) {
 }
 
 #[test]
+fn a_consumer_group_s_member_is_assigned_and_described() {
+    use corelane_wire::message::consumer_group_describe::{
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
+    };
+    use corelane_wire::message::consumer_group_heartbeat::{
+        ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+    };
+    for version in versions(ApiKey::ConsumerGroupHeartbeat) {
+        let mut world = World::start(2);
+        create_topic(&mut world);
+        find(&mut world, 0);
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: "g",
+            member_id: if version == 0 { "" } else { "AAAAAAAAAAAAAAAAAAAAAA" },
+            rebalance_timeout_ms: 10_000,
+            subscribed_topic_names: Some(vec!["topic"]),
+            topic_partitions: Some(Vec::new()),
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        let (error, member, epoch) =
+            ask!(world, 0, ConsumerGroupHeartbeat, version, request, ConsumerGroupHeartbeatResponse, |r| {
+                (r.error_code, r.member_id.map(str::to_owned), r.member_epoch)
+            });
+        assert_eq!((error, epoch > 0), (0, true), "v{version}");
+        let member = member.expect("a member has an id");
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: "g",
+            member_id: &member,
+            member_epoch: epoch,
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        let error =
+            ask!(world, 1, ConsumerGroupHeartbeat, version, request, ConsumerGroupHeartbeatResponse, |r| {
+                r.error_code
+            });
+        assert_eq!(error, 0);
+        let request = ConsumerGroupDescribeRequest {
+            group_ids: vec!["g", "nobody"],
+            ..ConsumerGroupDescribeRequest::default()
+        };
+        let described =
+            ask!(world, 1, ConsumerGroupDescribe, version, request, ConsumerGroupDescribeResponse, |r| {
+                let member = &r.groups[0].members[0];
+                let topics = &member.target_assignment.topic_partitions;
+                let name = topics.first().map(|topic| topic.topic_name.to_owned());
+                (r.groups[0].error_code, member.member_id.to_owned(), name, r.groups[1].error_code)
+            });
+        let not_found = ErrorCode::GroupIdNotFound.code();
+        assert_eq!(described, (0, member, Some("topic".to_owned()), not_found), "v{version}");
+    }
+}
+
+#[test]
 fn a_heartbeat_is_one_message_there_and_one_back_at_most() {
     let mut world = World::start(2);
     find(&mut world, 0);
