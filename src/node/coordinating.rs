@@ -311,39 +311,35 @@ impl Shard {
     /// Goes on loading a coordinator, if it is being loaded and has a place.
     fn load_group(&mut self, now: Now, index: PartitionIndex, fx: &mut Effects) {
         let serving = self.is_serving();
-        loop {
-            let groups = &mut self.groups;
-            let Some(Hosted { state: HostState::Loading(loading), key, .. }) = groups.hosted.get_mut(&index)
-            else {
-                return;
-            };
-            if !serving || loading.reading || loading.gathering.is_some() {
-                return;
-            }
-            if !loading.started {
-                if groups.loading_count == LOADS_MAX {
-                    return;
-                }
-                loading.started = true;
-                groups.loading_count += 1;
-                groups.loaded.get_or_insert((0, now.mono));
-            }
-            if groups.load_steps == LOAD_STEPS_MAX {
-                self.timers.add(now.mono, Deadline::Groups);
-                return;
-            }
-            match self.owner.read_hosted(*key, loading.next, LOAD_BYTES, now, &mut fx.disk) {
-                HostedRead::Ready(read) => {
-                    groups.load_steps += 1;
-                    self.gather_group(now, index, read, fx);
-                    return;
-                }
-                HostedRead::Pending => loading.reading = true,
-                HostedRead::NotYet => {}
-                HostedRead::End => self.finish_loading(now, index, fx),
-                HostedRead::Failed => self.fail_group(index, fx),
-            }
+        let groups = &mut self.groups;
+        let Some(Hosted { state: HostState::Loading(loading), key, .. }) = groups.hosted.get_mut(&index)
+        else {
             return;
+        };
+        if !serving || loading.reading || loading.gathering.is_some() {
+            return;
+        }
+        if !loading.started {
+            if groups.loading_count == LOADS_MAX {
+                return;
+            }
+            loading.started = true;
+            groups.loading_count += 1;
+            groups.loaded.get_or_insert((0, now.mono));
+        }
+        if groups.load_steps == LOAD_STEPS_MAX {
+            self.timers.add(now.mono, Deadline::Groups);
+            return;
+        }
+        match self.owner.read_hosted(*key, loading.next, LOAD_BYTES, now, &mut fx.disk) {
+            HostedRead::Ready(read) => {
+                groups.load_steps += 1;
+                self.gather_group(now, index, read, fx);
+            }
+            HostedRead::Pending => loading.reading = true,
+            HostedRead::NotYet => {}
+            HostedRead::End => self.finish_loading(now, index, fx),
+            HostedRead::Failed => self.fail_group(index, fx),
         }
     }
 
@@ -490,31 +486,26 @@ impl Shard {
     /// Hands the answers of this turn to their shards: those of one request together.
     fn send_group_answers(&mut self, now: Now, fx: &mut Effects) {
         while !self.groups.answers.is_empty() {
-            let mut remote: Option<(ShardId, SlotId, Vec<(u32, GroupAnswer)>)> = None;
+            let first = fx.mesh.len();
             for (asker, answer) in core::mem::take(&mut self.groups.answers) {
-                if asker.shard == self.id() {
-                    self.on_group_answer(now, asker.pending, asker.index, answer);
+                let Asker { shard, pending, index } = asker;
+                if shard == self.id() {
+                    self.on_group_answer(now, pending, index, answer);
                     continue;
                 }
-                match &mut remote {
-                    Some((shard, pending, answers)) if *shard == asker.shard && *pending == asker.pending => {
-                        answers.push((asker.index, answer));
+                match fx.mesh[first..].last_mut() {
+                    Some((to, MeshMessage::GroupAnswers { pending: same, answers }))
+                        if *to == shard && *same == pending =>
+                    {
+                        answers.push((index, answer));
                     }
                     _ => {
-                        let before =
-                            remote.replace((asker.shard, asker.pending, vec![(asker.index, answer)]));
-                        push_answers(before, fx);
+                        let answers = vec![(index, answer)];
+                        fx.mesh.push((shard, MeshMessage::GroupAnswers { pending, answers }));
                     }
                 }
             }
-            push_answers(remote, fx);
         }
-    }
-}
-
-fn push_answers(answers: Option<(ShardId, SlotId, Vec<(u32, GroupAnswer)>)>, fx: &mut Effects) {
-    if let Some((shard, pending, answers)) = answers {
-        fx.mesh.push((shard, MeshMessage::GroupAnswers { pending, answers }));
     }
 }
 

@@ -85,7 +85,7 @@ pub struct Flight {
 }
 
 /// How far a coordinator has been loaded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Loading {
     /// The next offset to replay.
     pub next: Offset,
@@ -97,14 +97,6 @@ pub struct Loading {
     pub gathering: Option<Gathering>,
     /// How many records were replayed.
     pub record_count: u64,
-}
-
-impl Loading {
-    /// Nothing has been read.
-    #[must_use]
-    pub fn new() -> Loading {
-        Loading { next: Offset(0), started: false, reading: false, gathering: None, record_count: 0 }
-    }
 }
 
 /// The parts of a read on their way into one piece of memory.
@@ -169,7 +161,7 @@ impl Hosted {
     pub fn new(key: PartitionKey, settings: GroupSettings) -> Hosted {
         Hosted {
             key,
-            state: HostState::Loading(Loading::new()),
+            state: HostState::Loading(Loading::default()),
             coordinator: GroupCoordinator::new(settings),
             queued: VecDeque::new(),
             flights: VecDeque::new(),
@@ -179,7 +171,7 @@ impl Hosted {
 
     /// Begins again with an empty coordinator. What was on its way concerns nobody any more.
     pub fn reload(&mut self, settings: GroupSettings) {
-        self.state = HostState::Loading(Loading::new());
+        self.state = HostState::Loading(Loading::default());
         self.coordinator = GroupCoordinator::new(settings);
         self.queued.clear();
         self.flights.clear();
