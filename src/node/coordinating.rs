@@ -4,7 +4,7 @@
 //! appended and sent in `end_groups_turn`.
 
 use bytes::Bytes;
-use corelane_base::id::{PartitionIndex, ShardId, TopicId};
+use corelane_base::id::{PartitionIndex, TopicId};
 use corelane_base::time::Now;
 use corelane_control::groups::answer::GroupAnswer;
 use corelane_control::groups::command::{GroupAsk, GroupCommand};

@@ -31,7 +31,7 @@ use crate::mesh::PartitionKey;
 use crate::slots::{SlotId, Slots};
 
 /// The slot of the reads that fetch what lies in the page cache while loading.
-pub const GROUPS_SLOT: u32 = u32::MAX - 4;
+pub const GROUPS_SLOT: u32 = u32::MAX - 5;
 
 /// How much of a log one step of loading reads, in bytes: some 2,000 commits, a millisecond or two of work.
 pub const LOAD_BYTES: u32 = 256 << 10;

@@ -18,8 +18,8 @@ use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 
 use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
 use crate::fetch_session::FetchSessions;
-use crate::memory::MemoryLimits;
 use crate::groups::{Asker, Groups};
+use crate::memory::MemoryLimits;
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::MetadataLog;
 use crate::metrics::Metrics;
