@@ -14,6 +14,9 @@ pub mod input;
 
 pub mod consume;
 pub mod describe;
+pub mod reset;
+
+pub mod group;
 pub mod log;
 pub mod produce;
 pub mod topic;
@@ -25,6 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::args::ServeArgs;
 use crate::cli::consume::ConsumeArgs;
 use crate::cli::failure::Failure;
+use crate::cli::group::GroupArgs;
 use crate::cli::log::LogArgs;
 use crate::cli::produce::ProduceArgs;
 use crate::cli::topic::TopicArgs;
@@ -58,6 +62,8 @@ pub enum Command {
     Produce(ProduceArgs),
     /// Write records of a topic to standard output
     Consume(ConsumeArgs),
+    /// List, describe, reset and delete consumer groups
+    Group(GroupArgs),
     /// Look into segment files, and check them
     Log(LogArgs),
 }
@@ -69,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Topic(args) => topic::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
+        Command::Group(args) => group::run(&args),
         Command::Log(args) => log::run(&args),
     };
     match outcome {
