@@ -21,21 +21,21 @@ const KEEP: &str = "--set retention.ms=-1";
 
 /// How a command ended.
 #[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Done {
     /// Panics: unless the exit code is `code`.
     #[track_caller]
-    fn expect_code(self, code: i32) -> Done {
+    pub fn expect_code(self, code: i32) -> Done {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 
@@ -45,7 +45,7 @@ impl Done {
     }
 }
 
-fn command(address: &str, line: &str) -> Command {
+pub fn command(address: &str, line: &str) -> Command {
     let mut command = Command::new(binary());
     command.args(line.split_whitespace()).env("CORELANE_BOOTSTRAP", address);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -53,7 +53,7 @@ fn command(address: &str, line: &str) -> Command {
 }
 
 /// Runs `corelane` with the words of `line` and `input` on its standard input.
-fn run(address: &str, line: &str, input: &[u8]) -> Done {
+pub fn run(address: &str, line: &str, input: &[u8]) -> Done {
     finish(command(address, line), input)
 }
 
@@ -73,7 +73,7 @@ fn finish(mut command: Command, input: &[u8]) -> Done {
 }
 
 /// A topic name of its own for each call, because the broker may outlive the test.
-fn fresh(name: &str) -> String {
+pub fn fresh(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -102,6 +102,11 @@ fn cli_usage_errors_end_with_2() {
         "topic create t --partitions 0",
         "topic create t --set novalue",
         "topic describe --output xml",
+        "group",
+        "group reset-offsets g",
+        "group reset-offsets g --to-earliest --to-latest",
+        "group delete-offsets g",
+        "consume t --group g --partition 1",
         "produce",
         "produce t --acks 2",
         "produce t --compression bzip2",

@@ -6,6 +6,7 @@ mod harness;
 mod wire_client;
 mod fetched;
 mod cli;
+mod cli_group;
 mod clients;
 mod crash;
 mod full_disk;

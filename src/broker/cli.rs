@@ -4,6 +4,7 @@
 
 pub mod escape;
 pub mod failure;
+pub mod interrupt;
 pub mod moment;
 
 pub mod connect;

@@ -2,7 +2,7 @@
 //!
 //! One fetch at a time, without a fetch session: each request names every partition that has not reached its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -67,16 +67,15 @@ pub type Sink<'a> = dyn FnMut(i32, &[Record]) -> ControlFlow<()> + 'a;
 
 /// Reads some partitions of a topic.
 #[derive(Debug)]
-pub struct Fetcher<'a> {
-    client: &'a mut Client,
+pub struct Fetcher {
     topic: String,
     positions: BTreeMap<i32, Position>,
     leaders: BTreeMap<i32, BrokerId>,
 }
 
-impl<'a> Fetcher<'a> {
+impl Fetcher {
     /// Finds the topic and the offsets to start from and to stop at.
-    pub fn new(client: &'a mut Client, settings: &ConsumerSettings) -> Result<Fetcher<'a>, ClientError> {
+    pub fn new(client: &mut Client, settings: &ConsumerSettings) -> Result<Fetcher, ClientError> {
         let deadline = client.deadline();
         let topic = settings.topic.clone();
         let leaders = client.retry(deadline, |client| leaders(client, &topic, deadline))?;
@@ -117,7 +116,45 @@ impl<'a> Fetcher<'a> {
             (*partition, Position { next, end: if settings.follow { i64::MAX } else { end.offset } })
         });
         let positions = positions.collect();
-        Ok(Fetcher { client, topic, positions, leaders })
+        Ok(Fetcher { topic, positions, leaders })
+    }
+
+    /// A fetcher that has no partition yet.
+    pub fn idle(topic: &str) -> Fetcher {
+        Fetcher { topic: topic.to_string(), positions: BTreeMap::new(), leaders: BTreeMap::new() }
+    }
+
+    /// Takes the partitions of `settings` in: each at its offset in `offsets`, else where `settings` says.
+    pub fn take_in(
+        &mut self,
+        client: &mut Client,
+        settings: &ConsumerSettings,
+        offsets: &BTreeMap<i32, i64>,
+    ) -> Result<(), ClientError> {
+        let fresh = Fetcher::new(client, settings)?;
+        self.leaders.extend(fresh.leaders);
+        for (partition, mut position) in fresh.positions {
+            position.next = offsets.get(&partition).copied().unwrap_or(position.next);
+            self.positions.insert(partition, position);
+        }
+        Ok(())
+    }
+
+    /// Gives partitions up.
+    pub fn drop_all(&mut self, partitions: &BTreeSet<i32>) {
+        self.positions.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// Goes back to an offset of a partition that is being read.
+    pub fn rewind(&mut self, partition: i32, offset: i64) {
+        if let Some(position) = self.positions.get_mut(&partition) {
+            position.next = position.next.min(offset);
+        }
+    }
+
+    /// The next offset to read of each partition.
+    pub fn positions(&self) -> BTreeMap<i32, i64> {
+        self.positions.iter().map(|(partition, position)| (*partition, position.next)).collect()
     }
 
     /// Whether every partition has been read to its end.
@@ -128,12 +165,12 @@ impl<'a> Fetcher<'a> {
     /// Waits for records, a short time at the most, and hands them to `sink` batch by batch. Nothing may come; see
     /// `is_done`. Gives what a person should know, such as a gap. Errors: what could not be mended in time; the batches
     /// handed over before stay handed over, and reading goes on behind them.
-    pub fn fetch(&mut self, sink: &mut Sink<'_>) -> Result<Vec<String>, ClientError> {
-        let deadline = self.client.deadline();
+    pub fn fetch(&mut self, client: &mut Client, sink: &mut Sink<'_>) -> Result<Vec<String>, ClientError> {
+        let deadline = client.deadline();
         let (topic, positions, known) = (self.topic.as_str(), &mut self.positions, &mut self.leaders);
         let mut notes = Vec::new();
         let mut stale = false;
-        self.client.retry(deadline, |client| {
+        client.retry(deadline, |client| {
             if std::mem::replace(&mut stale, true) {
                 *known = leaders(client, topic, deadline)?;
             }

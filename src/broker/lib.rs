@@ -30,6 +30,7 @@ pub mod groups;
 pub mod offsets;
 
 pub mod consumer;
+pub mod group_member;
 pub mod producer;
 
 pub mod cli;

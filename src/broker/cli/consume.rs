@@ -1,16 +1,23 @@
 //! `corelane consume`: records of a topic to standard output.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::connect::ConnectArgs;
 use crate::cli::failure::Failure;
+use crate::cli::interrupt;
 use crate::cli::moment;
 use crate::cli::output::{Output, Progress};
 use crate::cli::template::{TEMPLATE_HELP, Template, parse_template, record_json};
+use crate::client::Client;
 use crate::consumer::{ConsumerSettings, Fetcher, Start};
+use crate::group_member::{GroupMember, is_fenced};
+use crate::groups;
 use crate::records::Record;
 
 const EXAMPLES: &str = "\
@@ -20,9 +27,19 @@ Examples:
   corelane consume orders --partition 3 --from 1200 --count 10
   corelane consume orders --from @2026-01-31T12:00:00Z --format '%D %k %s\\n'
   corelane consume orders --from -5 --output json      the last five of each partition
+  corelane consume orders --group billing --follow     share the topic with the group's other members
+
+With --group the coordinator gives out the partitions. Reading starts where the group has committed, where nothing is
+committed at --from. What was printed is committed every few seconds and at the end: after a crash some records may be
+printed again, none is left out.
 
 --from takes: beginning, end, an offset, -N (N before the end), @TIME (milliseconds or like 2023-11-14T22:13:20Z).
 ";
+
+/// How often a group's member commits.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a member without anything to read waits before it asks the group again.
+const IDLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The arguments of `corelane consume`.
 #[derive(Args, Debug)]
@@ -37,6 +54,10 @@ pub struct ConsumeArgs {
     /// Which partition, as often as needed; all of them if not given
     #[arg(short, long = "partition", value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     partitions: Vec<i32>,
+
+    /// Read as a member of this group and commit what was printed
+    #[arg(short, long, value_name = "GROUP", conflicts_with = "partitions")]
+    group: Option<String>,
 
     /// Where to start in each partition
     #[arg(
@@ -99,25 +120,144 @@ pub fn run(args: &ConsumeArgs) -> Result<(), Failure> {
         follow: args.follow,
     };
     let mut client = args.connect.connect()?;
+    let mut printer = Printer::new(args);
+    if let Some(group) = &args.group {
+        return share(&mut client, group, settings, &mut printer);
+    }
     let mut fetcher = Fetcher::new(&mut client, &settings)?;
-    let mut out = io::stdout().lock();
-    // A line of progress between the records on one screen would only be in the way.
-    let mut progress = (!args.quiet && !out.is_terminal()).then(|| Progress::new("records"));
-    let mut left = args.count.unwrap_or(u64::MAX);
-    let (mut text, mut failure) = (Vec::new(), None);
-    while left > 0 && failure.is_none() && !fetcher.is_done() {
-        let notes = fetcher.fetch(&mut |partition, records| {
-            text.clear();
-            let count = usize::try_from(left).unwrap_or(usize::MAX).min(records.len());
-            for record in &records[..count] {
-                args.append(partition, record, &mut text);
+    while !printer.has_enough() && !fetcher.is_done() {
+        printer.print(&mut client, &mut fetcher)?;
+    }
+    Ok(())
+}
+
+/// Reads as a member of a group until there is enough, the partitions it holds are read to their ends, or a signal.
+fn share(
+    client: &mut Client,
+    group: &str,
+    settings: ConsumerSettings,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let ended =
+        interrupt::watch().map_err(|error| Failure::Local(format!("cannot watch signals: {error}")))?;
+    let mut seed = [0; 16];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Failure::Local(format!("the system gives no random numbers: {error}")))?;
+    let mut member = GroupMember::new(client, group, &settings.topic, u128::from_ne_bytes(seed))?;
+    let mut sharing =
+        Sharing { fetcher: Fetcher::idle(&settings.topic), settings, committed: BTreeMap::new() };
+    let mut commit_at = Instant::now() + COMMIT_INTERVAL;
+    while !printer.has_enough() && !ended.load(Ordering::Relaxed) {
+        sharing.follow_group(client, group, &mut member)?;
+        if sharing.fetcher.is_done() {
+            if member.is_settled() && !sharing.settings.follow {
+                break;
             }
-            left -= count as u64;
-            if let Some(progress) = &mut progress {
+            // Nothing to read: the group's next word is all there is to wait for.
+            std::thread::sleep(IDLE_PAUSE);
+            continue;
+        }
+        printer.print(client, &mut sharing.fetcher)?;
+        if Instant::now() >= commit_at {
+            sharing.commit(client, &mut member)?;
+            commit_at = Instant::now() + COMMIT_INTERVAL;
+        }
+    }
+    sharing.commit(client, &mut member)?;
+    Ok(member.leave(client)?)
+}
+
+/// What a member reads and has committed.
+struct Sharing {
+    fetcher: Fetcher,
+    settings: ConsumerSettings,
+    committed: BTreeMap<i32, i64>,
+}
+
+impl Sharing {
+    /// Says that the member lives, and does what the coordinator wants.
+    fn follow_group(
+        &mut self,
+        client: &mut Client,
+        group: &str,
+        member: &mut GroupMember,
+    ) -> Result<(), Failure> {
+        let change = member.beat(client)?;
+        if !change.revoked.is_empty() {
+            if !change.fenced {
+                self.commit(client, member)?;
+            }
+            self.fetcher.drop_all(&change.revoked);
+            self.committed.retain(|partition, _| !change.revoked.contains(partition));
+            if !change.fenced {
+                member.give_up(&change.revoked);
+            }
+        }
+        if !change.gained.is_empty() {
+            let all = groups::committed(client, group)?;
+            let of_topic = all.into_iter().filter(|((topic, _), _)| *topic == self.settings.topic);
+            let offsets = of_topic.map(|((_, partition), committed)| (partition, committed.offset)).collect();
+            self.settings.partitions = change.gained.into_iter().collect();
+            self.fetcher.take_in(client, &self.settings, &offsets)?;
+            self.committed.extend(offsets);
+        }
+        Ok(())
+    }
+
+    /// Commits what has moved. A member that was fenced learns so from its next heartbeat.
+    fn commit(&mut self, client: &mut Client, member: &mut GroupMember) -> Result<(), Failure> {
+        let mut moved = self.fetcher.positions();
+        moved.retain(|partition, next| {
+            member.held().contains(partition) && self.committed.get(partition) != Some(next)
+        });
+        match member.commit(client, &moved) {
+            Ok(()) => self.committed.extend(moved),
+            Err(error) if is_fenced(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+/// Prints records and knows when there are enough.
+struct Printer<'a> {
+    args: &'a ConsumeArgs,
+    out: io::StdoutLock<'static>,
+    progress: Option<Progress>,
+    left: u64,
+    text: Vec<u8>,
+}
+
+impl<'a> Printer<'a> {
+    fn new(args: &'a ConsumeArgs) -> Printer<'a> {
+        let out = io::stdout().lock();
+        // A line of progress between the records on one screen would only be in the way.
+        let progress = (!args.quiet && !out.is_terminal()).then(|| Progress::new("records"));
+        Printer { args, out, progress, left: args.count.unwrap_or(u64::MAX), text: Vec::new() }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Fetches once and prints what comes. When it returns, everything it printed has left this process.
+    fn print(&mut self, client: &mut Client, fetcher: &mut Fetcher) -> Result<(), Failure> {
+        let (mut failure, mut cut) = (None, None);
+        let (args, out, left, text) = (self.args, &mut self.out, &mut self.left, &mut self.text);
+        let progress = &mut self.progress;
+        let notes = fetcher.fetch(client, &mut |partition, records| {
+            text.clear();
+            let count = usize::try_from(*left).unwrap_or(usize::MAX).min(records.len());
+            for record in &records[..count] {
+                args.append(partition, record, text);
+            }
+            *left -= count as u64;
+            cut = records.get(count).map(|record| (partition, record.offset.0));
+            if let Some(progress) = progress {
                 progress.add(count as u64, text.len() as u64);
             }
-            match out.write_all(&text) {
-                Ok(()) if left > 0 => ControlFlow::Continue(()),
+            match out.write_all(text) {
+                Ok(()) if *left > 0 => ControlFlow::Continue(()),
                 Ok(()) => ControlFlow::Break(()),
                 Err(error) => {
                     failure = Some(Failure::output(error));
@@ -125,12 +265,15 @@ pub fn run(args: &ConsumeArgs) -> Result<(), Failure> {
                 }
             }
         })?;
+        if let Some((partition, offset)) = cut {
+            fetcher.rewind(partition, offset);
+        }
         for note in notes.iter().filter(|_| !args.quiet) {
             eprintln!("corelane: {note}");
         }
         out.flush().map_err(Failure::output)?;
+        failure.map_or(Ok(()), Err)
     }
-    failure.map_or(Ok(()), Err)
 }
 
 impl ConsumeArgs {
