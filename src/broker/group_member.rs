@@ -92,6 +92,11 @@ impl GroupMember {
         &self.held
     }
 
+    /// How long it is from one heartbeat to the next.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// Whether it is in the group and holds exactly what it is to hold.
     pub fn is_settled(&self) -> bool {
         self.epoch > 0 && !self.changed && self.held == self.wanted

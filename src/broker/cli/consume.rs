@@ -38,6 +38,8 @@ printed again, none is left out.
 
 /// How often a group's member commits.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+/// After how many heartbeats a member that was given nothing takes it that there is nothing left for it.
+const EMPTY_BEATS: u32 = 3;
 /// How long a member without anything to read waits before it asks the group again.
 const IDLE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -147,10 +149,17 @@ fn share(
     let mut sharing =
         Sharing { fetcher: Fetcher::idle(&settings.topic), settings, committed: BTreeMap::new() };
     let mut commit_at = Instant::now() + COMMIT_INTERVAL;
+    let mut empty_since = Instant::now();
     while !printer.has_enough() && !ended.load(Ordering::Relaxed) {
         sharing.follow_group(client, group, &mut member)?;
+        if !member.held().is_empty() {
+            empty_since = Instant::now();
+        }
         if sharing.fetcher.is_done() {
-            if member.is_settled() && !sharing.settings.follow {
+            // A coordinator may take its time to give the first partitions out.
+            let had_its_chance =
+                !member.held().is_empty() || empty_since.elapsed() > EMPTY_BEATS * member.interval();
+            if member.is_settled() && had_its_chance && !sharing.settings.follow {
                 break;
             }
             // Nothing to read: the group's next word is all there is to wait for.
