@@ -1,16 +1,18 @@
-//! A member of a classic group as clients behave: it joins, assigns if it leads, reads what it is given and commits.
+//! A member of a group as clients behave: it joins, reads what it is given and commits. In a classic group it assigns
+//! if it leads, and is eager: who joins again gives up everything first. In a consumer group it goes step by step to
+//! what it is told to own, and gives a partition up only when no commit is under way.
 //!
-//! Eager: who joins again gives up everything first. A member trusts nobody but the answers it gets; what must hold
+//! A member trusts nobody but the answers it gets; what must hold
 //! among all members is the world's to check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use corelane_base::id::{PartitionIndex, TopicId};
 use corelane_control::groups::answer::{GroupAnswer, Joined, JoinedMember};
 use corelane_control::groups::command::{
-    Client, CommitOffsets, CommitPartition, CommitTopic, FetchOffsets, FetchTopic, GroupCommand, Heartbeat,
-    JoinGroup, JoinProtocol, LeaveGroup, LeavingMember, SyncGroup,
+    Client, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, FetchOffsets, FetchTopic,
+    GroupCommand, Heartbeat, JoinGroup, JoinProtocol, LeaveGroup, LeavingMember, SyncGroup, TopicPartitions,
 };
 use corelane_control::groups::error::GroupError;
 
@@ -79,6 +81,16 @@ pub struct Member {
     pub rebalance_ms: i32,
     /// Whether it speaks the newest version.
     pub is_new_client: bool,
+    /// It speaks the protocol of consumer groups.
+    pub is_consumer: bool,
+    /// In a consumer group: what it is to own, as long as it does not.
+    pub target: Option<BTreeSet<Place>>,
+    /// In a consumer group: its heartbeat is under way.
+    pub beats: bool,
+    /// In a consumer group: the next heartbeat says everything.
+    pub says_all: bool,
+    /// In a consumer group: it asks where to go on with new partitions.
+    pub fetches: bool,
     /// Where it is.
     pub phase: Phase,
     /// How often its process has started: answers to an earlier one go nowhere.
@@ -109,6 +121,11 @@ impl Member {
             session_ms: 10_000,
             rebalance_ms: 30_000,
             is_new_client: true,
+            is_consumer: false,
+            target: None,
+            beats: false,
+            says_all: false,
+            fetches: false,
             phase: Phase::Down,
             life: 0,
             member_id: String::new(),
@@ -132,6 +149,16 @@ impl Member {
         self.life += 1;
         self.phase = Phase::Out;
         self.forget();
+        if self.is_consumer {
+            self.member_id = format!("c{}-{}", self.number, self.life);
+        }
+    }
+
+    /// The group has dropped it: it joins again under the same id, as if it had just started.
+    pub fn start_again(&mut self) {
+        let member_id = core::mem::take(&mut self.member_id);
+        self.start();
+        self.member_id = member_id;
     }
 
     /// Ends the process.
@@ -146,6 +173,10 @@ impl Member {
         self.generation = -1;
         self.owned.clear();
         self.commits = false;
+        self.target = None;
+        self.beats = false;
+        self.says_all = false;
+        self.fetches = false;
         self.stalled_until_ms = 0;
     }
 
@@ -157,6 +188,55 @@ impl Member {
 
     /// Makes a request.
     pub fn request(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
+        match purpose {
+            Purpose::Join | Purpose::Beat | Purpose::Leave if self.is_consumer => {
+                self.consumer_heartbeat(purpose, topics)
+            }
+            _ => self.classic_request(purpose, topics),
+        }
+    }
+
+    fn consumer_heartbeat(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
+        let joins = *purpose == Purpose::Join;
+        if joins {
+            self.phase = Phase::Joining;
+            self.owned.clear();
+        }
+        self.beats = true;
+        let all = joins || self.says_all;
+        let names = self.topics.iter().map(|topic| format!("topic-{topic}"));
+        GroupCommand::ConsumerHeartbeat(ConsumerHeartbeat {
+            group: format!("group-{}", self.group),
+            member_id: self.member_id.clone(),
+            member_epoch: match purpose {
+                Purpose::Join => 0,
+                Purpose::Leave if self.instance_id.is_some() => -2,
+                Purpose::Leave => -1,
+                _ => self.generation,
+            },
+            instance_id: self.instance_id.clone(),
+            rack_id: None,
+            rebalance_timeout_ms: if all { self.rebalance_ms } else { -1 },
+            subscribed_topic_names: all.then(|| names.collect()),
+            subscribed_topic_regex: None,
+            server_assignor: None,
+            topic_partitions: Some(self.owned_by_topic(topics)),
+            client: Client { id: format!("m{}", self.number), host: "/10.0.0.1".into() },
+            member_id_required: true,
+        })
+    }
+
+    fn owned_by_topic(&self, topics: &[TopicId]) -> Vec<TopicPartitions> {
+        let of_topic = |topic: usize| self.owned.keys().filter(move |place| place.0 == topic);
+        let numbers: BTreeSet<usize> = self.owned.keys().map(|place| place.0).collect();
+        let by_topic = numbers.into_iter().map(|topic| TopicPartitions {
+            topic_id: topics[topic],
+            partitions: of_topic(topic).map(|place| PartitionIndex(place.1)).collect(),
+        });
+        by_topic.collect()
+    }
+
+    fn classic_request(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
         let group = format!("group-{}", self.group);
         let (member_id, instance_id) = (self.member_id.clone(), self.instance_id.clone());
         let generation = self.generation;
@@ -200,16 +280,6 @@ impl Member {
             }
             Purpose::Commit(positions) => {
                 self.commits = true;
-                let partition = |(&(topic, index), &offset): (&Place, &i64)| CommitTopic {
-                    name: String::new(),
-                    id: topics[topic],
-                    partitions: vec![CommitPartition {
-                        index: PartitionIndex(index),
-                        offset,
-                        leader_epoch: 0,
-                        metadata: None,
-                    }],
-                };
                 GroupCommand::Commit(CommitOffsets {
                     group,
                     member_id,
@@ -217,24 +287,17 @@ impl Member {
                     generation_or_epoch: generation,
                     retention_time_ms: None,
                     knows_member_epochs: true,
-                    topics: positions.iter().map(partition).collect(),
+                    topics: positions.iter().map(|place| committed(place, topics)).collect(),
                 })
             }
-            Purpose::Fetch(floors) => {
-                let topic = |&(topic, index): &Place| FetchTopic {
-                    name: String::new(),
-                    id: topics[topic],
-                    partitions: vec![PartitionIndex(index)],
-                };
-                GroupCommand::Fetch(FetchOffsets {
-                    group,
-                    member_id: None,
-                    member_epoch: -1,
-                    topics: Some(floors.keys().map(topic).collect()),
-                    require_stable: true,
-                    by_topic_id: true,
-                })
-            }
+            Purpose::Fetch(floors) => GroupCommand::Fetch(FetchOffsets {
+                group,
+                member_id: None,
+                member_epoch: -1,
+                topics: Some(floors.keys().map(|place| fetched(*place, topics)).collect()),
+                require_stable: true,
+                by_topic_id: true,
+            }),
         }
     }
 
@@ -282,6 +345,16 @@ impl Member {
     }
 }
 
+fn committed((&(topic, index), &offset): (&Place, &i64), topics: &[TopicId]) -> CommitTopic {
+    let index = PartitionIndex(index);
+    let partition = CommitPartition { index, offset, leader_epoch: 0, metadata: None };
+    CommitTopic { name: String::new(), id: topics[topic], partitions: vec![partition] }
+}
+
+fn fetched((topic, index): Place, topics: &[TopicId]) -> FetchTopic {
+    FetchTopic { name: String::new(), id: topics[topic], partitions: vec![PartitionIndex(index)] }
+}
+
 /// Why an answer is no, if it is.
 #[must_use]
 pub fn refusal(answer: &GroupAnswer) -> Option<GroupError> {
@@ -289,6 +362,7 @@ pub fn refusal(answer: &GroupAnswer) -> Option<GroupError> {
         GroupAnswer::Refused(error) | GroupAnswer::Heartbeat(Err(error)) | GroupAnswer::Fetch(Err(error)) => {
             Some(*error)
         }
+        GroupAnswer::ConsumerHeartbeat(Err(refusal)) => Some(refusal.error),
         GroupAnswer::Sync(synced) => synced.error,
         GroupAnswer::Commit(topics) => {
             topics.iter().flat_map(|topic| &topic.partitions).find_map(|(_, e)| *e)

@@ -1,10 +1,10 @@
-//! A storm of groups under one seed: members come, go, crash and stall, the coordinator crashes and loads again.
+//! A storm of groups of both protocols under one seed: members come, go, crash and stall, the coordinator crashes and loads again.
 //!
 //! One coordinator with the records it has stored stands for a partition of `__consumer_offsets`; requests and answers
 //! take their time. A crash loses what is not stored, and keeps some of what is stored but not yet acknowledged. A
 //! restart replays the records, compacted now and then. Checked are the promises that users build on:
 //!
-//! - within a generation a partition has one owner;
+//! - within a generation, or an epoch, a partition has one owner;
 //! - committed offsets never go back: nobody is told less than was acknowledged before the question;
 //! - when the storm is over, every living member has its part within a bounded time, and the parts are everything;
 //! - every request to a coordinator that lives is answered, once.
@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use corelane_base::id::{BrokerId, LeaderEpoch, TopicId};
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, Now, WallMs};
-use corelane_control::groups::answer::GroupAnswer;
-use corelane_control::groups::command::GroupAsk;
+use corelane_control::groups::answer::{ConsumerHeartbeatAnswer, FetchedTopic, GroupAnswer};
+use corelane_control::groups::command::{GroupAsk, GroupCommand};
 use corelane_control::groups::coordinator::{GroupCoordinator, GroupCx};
 use corelane_control::groups::effect::{CoordinatorRecord, GroupEffect, WriteId};
 use corelane_control::groups::error::GroupError;
@@ -104,7 +104,7 @@ struct Asked {
     member: usize,
     life: u32,
     purpose: Purpose,
-    command: Option<corelane_control::groups::command::GroupCommand>,
+    command: Option<GroupCommand>,
     /// A coordinator has it and owes an answer.
     owed: bool,
     /// When it was sent.
@@ -183,11 +183,15 @@ impl GroupWorld {
             initial_rebalance_delay_ms: [0, 500, 3_000][rng.below(3) as usize],
             session_timeout_ms_min: 1_000,
             offsets_retention_check_ms: 30_000,
+            consumer_session_timeout_ms: 12_000,
+            consumer_heartbeat_interval_ms: HEARTBEAT_MS as i32,
+            consumer_assignment_interval_ms: [0, 1_000][rng.below(2) as usize],
             ..GroupSettings::default()
         };
         let member_count = if rng.one_in(2) { MEMBERS_MAX } else { 1 + rng.below(40) };
         let group_count = 1 + rng.below(4) as usize;
-        let members = (0..member_count as usize).map(|number| draw_member(number, group_count, &mut rng));
+        let kinds: Vec<bool> = (0..group_count).map(|_| rng.one_in(2)).collect();
+        let members = (0..member_count as usize).map(|number| draw_member(number, &kinds, &mut rng));
         let members = members.collect();
         let mut world = GroupWorld {
             rng,
@@ -320,7 +324,8 @@ impl GroupWorld {
             self.hash.bytes(&record.key);
             self.hash.bytes(record.value.as_deref().unwrap_or_default());
             // A group that has neither members nor offsets is forgotten, and its generations begin again.
-            if let (Some(id), None) = (record.key.strip_prefix(&[0, 2, 0, 7]), &record.value) {
+            let id = record.key.strip_prefix(&[0, 2, 0, 7]).or(record.key.strip_prefix(&[0, 3, 0, 7]));
+            if let (Some(id), None) = (id, &record.value) {
                 self.owners.retain(|(group, ..), _| format!("group-{group}").as_bytes() != id);
             }
         }
@@ -427,8 +432,11 @@ impl GroupWorld {
         if self.members[number].stalled_until_ms > self.now_ms {
             return;
         }
-        if self.members[number].is_in() {
+        if self.members[number].is_in() && !self.members[number].beats {
             self.send(number, Purpose::Beat);
+        }
+        if self.members[number].is_consumer {
+            self.reconcile(number);
         }
         let member = &mut self.members[number];
         if member.phase == Phase::Reading && !member.owned.is_empty() && !member.commits {
@@ -460,6 +468,9 @@ impl GroupWorld {
         let member = &mut self.members[asked.member];
         if member.life != asked.life {
             return;
+        }
+        if member.is_consumer {
+            return self.consumer_answered(asked.member, asked.purpose, answer);
         }
         let wish = match (asked.purpose, answer) {
             (Purpose::Join, GroupAnswer::Join(joined)) if member.phase == Phase::Joining => {
@@ -512,14 +523,11 @@ impl GroupWorld {
     fn assigned(&mut self, number: usize, assignment: &[u8]) {
         self.outcome.assigned += 1;
         let member = &mut self.members[number];
-        let (group, generation, identity) = (member.group, member.generation, member.identity());
+        let (group, generation) = (member.group, member.generation);
         let places = decode_places(assignment);
-        self.trace.line(|| format!("{} {identity} has {places:?} in {generation}", self.now_ms));
-        for place in &places {
-            let key = (group, generation, *place);
-            let owner = self.owners.entry(key).or_insert_with(|| identity.clone());
-            assert_eq!(*owner, identity, "{key:?} has one owner");
-        }
+        self.trace.line(|| format!("{} m{number} has {places:?} in {generation}", self.now_ms));
+        self.own(number, group, generation, places.iter().copied());
+        let member = &mut self.members[number];
         member.owned = places.iter().map(|place| (*place, 0)).collect();
         if places.is_empty() {
             member.phase = Phase::Reading;
@@ -531,13 +539,32 @@ impl GroupWorld {
         self.send(number, Purpose::Fetch(floors));
     }
 
-    fn fetched(
-        &mut self,
-        number: usize,
-        floors: &BTreeMap<Place, i64>,
-        topics: &[corelane_control::groups::answer::FetchedTopic],
-    ) {
+    fn fetched(&mut self, number: usize, floors: &BTreeMap<Place, i64>, topics: &[FetchedTopic]) {
         let group = self.members[number].group;
+        let offsets = self.check_fetched(group, floors, topics);
+        let member = &mut self.members[number];
+        if member.owned.keys().all(|place| floors.contains_key(place)) {
+            member.on_fetched(&offsets);
+        }
+    }
+
+    /// Nobody else has any of these in this generation.
+    fn own(&mut self, number: usize, group: usize, generation: i32, places: impl Iterator<Item = Place>) {
+        let identity = self.members[number].identity();
+        for place in places {
+            let key = (group, generation, place);
+            let owner = self.owners.entry(key).or_insert_with(|| identity.clone());
+            assert_eq!(*owner, identity, "{key:?} has one owner");
+        }
+    }
+
+    /// Nobody is told less than was known when it asked.
+    fn check_fetched(
+        &mut self,
+        group: usize,
+        floors: &BTreeMap<Place, i64>,
+        topics: &[FetchedTopic],
+    ) -> BTreeMap<Place, i64> {
         let mut offsets = BTreeMap::new();
         for topic in topics {
             let number = self.topics.iter().position(|id| *id == topic.id).expect("what was asked for");
@@ -553,10 +580,116 @@ impl GroupWorld {
             let known = self.floors.entry((group, *place)).or_insert(-1);
             *known = (*known).max(told);
         }
+        offsets
+    }
+
+    // Members of consumer groups.
+
+    fn consumer_answered(&mut self, number: usize, purpose: Purpose, answer: GroupAnswer) {
         let member = &mut self.members[number];
-        if member.owned.keys().all(|place| floors.contains_key(place)) {
-            member.on_fetched(&offsets);
+        match (purpose, answer) {
+            (Purpose::Commit(_), _) => {
+                member.commits = false;
+                self.reconcile(number);
+            }
+            (Purpose::Fetch(floors), answer) => {
+                member.fetches = false;
+                if let GroupAnswer::Fetch(Ok(topics)) = answer {
+                    self.consumer_fetched(number, &floors, &topics);
+                }
+            }
+            (purpose @ (Purpose::Join | Purpose::Beat), answer) => {
+                member.beats = false;
+                match answer {
+                    GroupAnswer::ConsumerHeartbeat(Ok(answer)) => self.consumer_told(number, &answer),
+                    GroupAnswer::ConsumerHeartbeat(Err(refusal)) => {
+                        self.consumer_refused(number, &purpose, refusal.error);
+                    }
+                    _ => self.consumer_refused(number, &purpose, GroupError::NotCoordinator),
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn consumer_refused(&mut self, number: usize, purpose: &Purpose, error: GroupError) {
+        let member = &mut self.members[number];
+        match error {
+            GroupError::FencedInstanceId | GroupError::UnreleasedInstanceId => {
+                // Fatal for a client; whoever runs it starts it again.
+                member.stop();
+                if self.is_storm {
+                    self.at(HEARTBEAT_MS, Event::Start(number));
+                }
+            }
+            GroupError::FencedMemberEpoch | GroupError::UnknownMemberId | GroupError::GroupIdNotFound => {
+                member.start_again();
+                let (life, delay) = (member.life, self.rng.below(300));
+                self.at(delay, Event::Join(number, life));
+                self.at(delay + HEARTBEAT_MS, Event::Tick(number, life));
+            }
+            _ => {
+                member.says_all = true;
+                if *purpose == Purpose::Join {
+                    member.phase = Phase::Out;
+                    self.grant(number, Wish::JoinSoon);
+                }
+            }
+        }
+    }
+
+    fn consumer_told(&mut self, number: usize, answer: &ConsumerHeartbeatAnswer) {
+        self.outcome.heartbeats += 1;
+        let member = &mut self.members[number];
+        member.phase = Phase::Reading;
+        member.says_all = false;
+        member.generation = answer.member_epoch;
+        let Some(assignment) = &answer.assignment else { return };
+        self.outcome.assigned += 1;
+        let topic_of =
+            |id: TopicId| self.topics.iter().position(|known| *known == id).expect("a topic of ours");
+        let places = assignment.iter().flat_map(|topic| {
+            topic.partitions.iter().map(move |partition| (topic_of(topic.topic_id), partition.0))
+        });
+        let places: BTreeSet<Place> = places.collect();
+        self.trace
+            .line(|| format!("{} m{number} is to have {places:?} in {}", self.now_ms, answer.member_epoch));
+        let group = self.members[number].group;
+        self.own(number, group, answer.member_epoch, places.iter().copied());
+        self.members[number].target = Some(places);
+        self.reconcile(number);
+    }
+
+    /// Goes a step towards what the member is to own: gives up what it shall not have, and asks where to go on with
+    /// what is new.
+    fn reconcile(&mut self, number: usize) {
+        let member = &mut self.members[number];
+        let Some(target) = member.target.clone().filter(|_| !member.commits && !member.fetches) else {
+            return;
+        };
+        member.owned.retain(|place, _| target.contains(place));
+        let new: Vec<Place> =
+            target.iter().filter(|place| !member.owned.contains_key(place)).copied().collect();
+        if new.is_empty() {
+            member.target = None;
+            return;
+        }
+        member.fetches = true;
+        let group = member.group;
+        let floor = |place: &Place| self.floors.get(&(group, *place)).copied().unwrap_or(-1);
+        let floors = new.iter().map(|place| (*place, floor(place))).collect();
+        self.send(number, Purpose::Fetch(floors));
+    }
+
+    fn consumer_fetched(&mut self, number: usize, floors: &BTreeMap<Place, i64>, topics: &[FetchedTopic]) {
+        let offsets = self.check_fetched(self.members[number].group, floors, topics);
+        let member = &mut self.members[number];
+        if let Some(target) = &member.target {
+            for (place, offset) in offsets.into_iter().filter(|(place, _)| target.contains(place)) {
+                member.owned.insert(place, offset.max(0));
+            }
+        }
+        self.reconcile(number);
     }
 
     // The storm.
@@ -625,6 +758,7 @@ impl GroupWorld {
         for member in self.members.iter().filter(|member| member.phase != Phase::Down) {
             let Member { number, group, phase, .. } = member;
             assert_eq!(*phase, Phase::Reading, "m{number} of group {group} has its part in time");
+            assert_eq!(member.target, None, "m{number} of group {group} has its part in time");
             let generation = generations.entry(*group).or_insert(member.generation);
             assert_eq!(*generation, member.generation, "m{number} is in the group's generation");
             owned.entry(*group).or_default().extend(member.owned.keys());
@@ -660,13 +794,15 @@ fn on_trouble(member: &mut Member, error: GroupError) -> Wish {
     }
 }
 
-fn draw_member(number: usize, group_count: usize, rng: &mut Rng) -> Member {
-    let group = rng.below(group_count as u64) as usize;
+/// `kinds` says which groups are consumer groups.
+fn draw_member(number: usize, kinds: &[bool], rng: &mut Rng) -> Member {
+    let group = rng.below(kinds.len() as u64) as usize;
     let mut topics: Vec<usize> = (0..TOPICS).filter(|_| rng.one_in(2)).collect();
     if topics.is_empty() {
         topics.push(rng.below(TOPICS as u64) as usize);
     }
     let mut member = Member::new(number, group, topics);
+    member.is_consumer = kinds[group];
     member.session_ms = 5_000 + rng.below(SESSION_MS_MAX - 5_000) as i32;
     member.rebalance_ms = 5_000 + rng.below(REBALANCE_MS_MAX - 5_000) as i32;
     member.is_new_client = !rng.one_in(4);
@@ -689,4 +825,65 @@ fn compacted(log: &[CoordinatorRecord]) -> Vec<CoordinatorRecord> {
     };
     let kept = log.iter().enumerate().filter(|(at, record)| is_kept(*at, record));
     kept.map(|(_, record)| record.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// A world whose coordinator does not matter, and whether `act` breaks a promise in it.
+    fn is_caught(act: impl FnOnce(&mut GroupWorld)) -> bool {
+        let mut world = GroupWorld::new(1, Trace::default());
+        catch_unwind(AssertUnwindSafe(|| act(&mut world))).is_err()
+    }
+
+    #[test]
+    fn broken_promises_are_noticed() {
+        let place = (0, 5);
+        let id = |world: &mut GroupWorld, number: usize, id: &str| {
+            world.members[number].instance_id = None;
+            world.members[number].member_id = id.into();
+        };
+        assert!(!is_caught(|world| {
+            id(world, 0, "a");
+            id(world, 1, "b");
+            world.own(0, 0, 1, [place].into_iter());
+            world.own(0, 0, 1, [place].into_iter());
+            world.own(1, 0, 2, [place].into_iter());
+        }));
+        assert!(is_caught(|world| {
+            id(world, 0, "a");
+            id(world, 1, "b");
+            world.own(0, 0, 1, [place].into_iter());
+            world.own(1, 0, 1, [place].into_iter());
+        }));
+        let told = |world: &mut GroupWorld, offset: i64| {
+            let partition = corelane_control::groups::answer::FetchedOffset {
+                index: corelane_base::id::PartitionIndex(place.1),
+                error: None,
+                offset,
+                leader_epoch: -1,
+                metadata: String::new(),
+            };
+            let id = world.topics[place.0];
+            let topic = FetchedTopic { name: String::new(), id, partitions: vec![partition] };
+            world.check_fetched(0, &BTreeMap::from([(place, 7)]), &[topic]);
+        };
+        assert!(!is_caught(|world| told(world, 7)));
+        assert!(is_caught(|world| told(world, 6)), "a committed offset went back");
+        assert!(is_caught(|world| {
+            world.floors.insert((0, place), 7);
+            world.check_floors(&GroupCoordinator::new(GroupSettings::default()));
+        }));
+        assert!(is_caught(|world| {
+            world.run_for(30_000);
+            world.calm_down();
+            world.run_for(CALM_MS);
+            let member = world.members.iter_mut().find(|member| !member.owned.is_empty());
+            member.expect("somebody reads").owned.pop_first();
+            world.check_calm();
+        }));
+    }
 }
