@@ -20,6 +20,9 @@ pub const PRODUCE_VERSION: i16 = 9;
 /// Fetch in this version names topics.
 pub const FETCH_VERSION: i16 = 11;
 
+/// Thousands of partitions are not made in a moment.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(180);
+
 /// A connection.
 pub struct Connection {
     stream: TcpStream,
@@ -31,7 +34,7 @@ impl Connection {
     pub fn open(address: &str) -> io::Result<Connection> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
         Ok(Connection { stream, answer: Vec::new() })
     }
 

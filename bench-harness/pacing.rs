@@ -73,6 +73,17 @@ impl Times {
         }
     }
 
+    /// Calls with each time and how many records have it, in order.
+    pub fn for_each(&self, mut call: impl FnMut(u64, u64)) {
+        match self {
+            Times::Even { pace, first, count } => {
+                (*first..first + u64::from(*count)).for_each(|k| call(pace.intended(k), 1));
+            }
+            Times::At { ns, count } => call(*ns, u64::from(*count)),
+            Times::List(list) => list.iter().for_each(|&ns| call(ns, 1)),
+        }
+    }
+
     /// The time of record `index` of the batch. Panics: behind the last.
     pub fn of(&self, index: u32) -> u64 {
         match self {
@@ -132,5 +143,14 @@ mod tests {
         assert_eq!((even.count(), even.of(0), even.of(2)), (3, 10_000_000, 12_000_000));
         let list = Times::List(vec![4, 9]);
         assert_eq!((list.count(), list.of(1)), (2, 9));
+        for (times, expected) in [
+            (even, vec![(10_000_000, 1), (11_000_000, 1), (12_000_000, 1)]),
+            (list, vec![(4, 1), (9, 1)]),
+            (Times::At { ns: 7, count: 5 }, vec![(7, 5)]),
+        ] {
+            let mut seen = Vec::new();
+            times.for_each(|ns, count| seen.push((ns, count)));
+            assert_eq!(seen, expected);
+        }
     }
 }

@@ -448,7 +448,7 @@ impl Producer {
         let at = clock::now();
         let flushed = it.link.as_mut().expect("it has room").flush();
         for batch in &batches {
-            (0..batch.times.count()).for_each(|index| tally.on_sent(batch.times.of(index), at));
+            batch.times.for_each(|intended, count| tally.on_sent(intended, count, at));
         }
         if self.plan.workload.acks == 0 {
             batches.iter().for_each(|batch| self.on_stored(batch, at, tally));
@@ -536,7 +536,7 @@ impl Producer {
 
     fn on_stored(&mut self, batch: &Batch, now: u64, tally: &mut Tally) {
         let count = batch.times.count();
-        (0..count).for_each(|index| tally.on_acknowledged(batch.times.of(index), now));
+        batch.times.for_each(|intended, count| tally.on_acknowledged(intended, count, now));
         tally.on_produced(u64::from(count), batch.value_bytes, now);
         self.acknowledged[batch.slot as usize] += u64::from(count);
     }

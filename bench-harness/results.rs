@@ -87,7 +87,7 @@ pub fn table(json: &Value) -> String {
     lines.push(format!("  {}", machine::in_a_line(&json["machine"])));
     for (name, what) in [("produced", &json["produced"]), ("consumed", &json["consumed"])] {
         let rate = short(what["records_per_s"].as_f64().unwrap_or(0.0));
-        lines.push(format!("  {name:<12} {rate}records/s, {} MB/s", what["mb_per_s"]));
+        lines.push(format!("  {name:<12} {} records/s, {} MB/s", rate.trim_end(), what["mb_per_s"]));
     }
     lines.push(format!(
         "  {:<20} {}",

@@ -163,21 +163,21 @@ impl Tally {
         (number > self.second.number).then(|| std::mem::replace(&mut self.second, Second::new(number)))
     }
 
-    /// A record meant for `intended` was handed to the socket at `sent`.
-    pub fn on_sent(&mut self, intended: u64, sent: u64) {
+    /// So many records meant for `intended` were handed to the socket at `sent`.
+    pub fn on_sent(&mut self, intended: u64, count: u64, sent: u64) {
         if self.window.contains(&intended) {
-            self.totals.sent += 1;
-            self.totals.delay.saturating_record(sent.saturating_sub(intended));
+            self.totals.sent += count;
+            self.totals.delay.saturating_record_n(sent.saturating_sub(intended), count);
         }
     }
 
-    /// A record meant for `intended` was acknowledged at `now`.
-    pub fn on_acknowledged(&mut self, intended: u64, now: u64) {
+    /// So many records meant for `intended` were acknowledged at `now`.
+    pub fn on_acknowledged(&mut self, intended: u64, count: u64, now: u64) {
         let took = now.saturating_sub(intended);
-        self.second.publish.saturating_record(took);
+        self.second.publish.saturating_record_n(took, count);
         if self.window.contains(&intended) {
-            self.totals.acknowledged += 1;
-            self.totals.publish.saturating_record(took);
+            self.totals.acknowledged += count;
+            self.totals.publish.saturating_record_n(took, count);
         }
     }
 
@@ -233,8 +233,8 @@ mod tests {
     fn the_time_meant_decides_what_is_measured() {
         let mut tally = Tally::new(0, 10..20);
         for (intended, now) in [(9, 15), (10, 500), (19, 21), (20, 22)] {
-            tally.on_sent(intended, now);
-            tally.on_acknowledged(intended, now);
+            tally.on_sent(intended, 1, now);
+            tally.on_acknowledged(intended, 1, now);
             tally.on_received(intended, 100, now);
         }
         assert_eq!((tally.totals.sent, tally.totals.acknowledged), (2, 2));
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn an_error_leaves_no_latency() {
         let mut tally = Tally::new(0, 0..100);
-        tally.on_sent(5, 6);
+        tally.on_sent(5, 1, 6);
         tally.on_failed("NotLeaderOrFollower", 1);
         assert_eq!((tally.totals.publish.len(), tally.totals.acknowledged, tally.totals.failed()), (0, 0, 1));
         assert_eq!(tally.second.failed, 1);
@@ -269,7 +269,7 @@ mod tests {
         one.on_failed("a", 1);
         two.on_failed("a", 2);
         two.on_failed("b", 3);
-        two.on_acknowledged(1, 2);
+        two.on_acknowledged(1, 1, 2);
         one.totals.add(&two.totals);
         assert_eq!(one.totals.failed(), 6);
         assert_eq!(one.totals.errors.len(), 2);

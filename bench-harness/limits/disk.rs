@@ -71,7 +71,7 @@ fn writes(path: &Path, sync: bool, size: usize, depth: u64, each: Duration) -> i
     let per_s = latencies.len() as f64 / began.elapsed().as_secs_f64();
     let us = |percentile| round(hdr::at_ms(&latencies, percentile) * 1000.0);
     Ok(json!({
-        "what": if sync { "O_DIRECT|O_DSYNC" } else { "O_DIRECT" },
+        "what": if sync { "O_DIRECT + O_DSYNC" } else { "O_DIRECT" },
         "size": size,
         "depth": depth,
         "p50_us": us(50.0),

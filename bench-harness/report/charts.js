@@ -81,8 +81,8 @@ function summaryTable(group) {
       const td = element("td");
       if (cell) {
         const isBest = better !== 0 && names.length > 1 && cell.median === best;
-        const ratio = index > 0 && cells[0]?.median > 0 && cell.median > 0 ? `  ×${figure(cell.median / cells[0].median)}` : "";
-        td.append(element("span", isBest ? { class: "best" } : {}, figure(cell.median) + ratio));
+        const ratio = index > 0 && cells[0]?.median > 0 && cell.median > 0 ? `×${figure(cell.median / cells[0].median)}  ` : "";
+        td.append(element("span", { class: "ratio" }, ratio), element("span", isBest ? { class: "best" } : {}, figure(cell.median)));
         if (cell.min !== cell.max)
           td.append(element("span", { class: "range" }, `${figure(cell.min)} – ${figure(cell.max)}`));
         if (top > 0 && names.length > 1)
