@@ -139,6 +139,20 @@ enum Measure {
         #[arg(long, default_value_t = 1000)]
         partitions: i32,
     },
+    /// Consumer groups: commits per second, the start behind many commits, how long a large group takes to settle
+    Groups {
+        #[command(flatten)]
+        common: Common,
+        /// Groups for the start
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+        groups: u32,
+        /// Offsets that they have committed together
+        #[arg(long, default_value_t = 1_000_000)]
+        commits: u32,
+        /// Members of the large group
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..))]
+        members: u16,
+    },
     /// System calls and CPU per produce and per fetch request (needs perf and the right to use it)
     Cost {
         #[command(flatten)]
@@ -188,6 +202,9 @@ fn measured(what: Measure) -> std::io::Result<()> {
         Measure::CatchUp { common, mib, rounds } => measure::catch_up::catch_up(&common, mib, rounds),
         Measure::Idle { common, seconds } => measure::rest::idle(&common, seconds),
         Measure::Room { common, partitions } => measure::rest::room(&common, partitions),
+        Measure::Groups { common, groups, commits, members } => {
+            measure::groups::groups(&common, groups, commits, members.into())
+        }
         Measure::Cost { common, requests, records, bytes, depth } => {
             measure::cost::cost(&common, requests, records, bytes, depth)
         }

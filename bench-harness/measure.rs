@@ -2,6 +2,7 @@
 
 pub mod catch_up;
 pub mod cost;
+pub mod groups;
 pub mod latency;
 pub mod rest;
 
