@@ -4,7 +4,7 @@
 //! check of names, types and ranges, which is `corelane_control`'s, so that a mistake in any place reads the same.
 //!
 //! Keys are Kafka's (`log.retention.ms`); in the file they may be written flat or quoted, TOML's tables come to the same.
-//! A variable `CORELANE_LOG_RETENTION_MS` is `log.retention.ms`. A few short names stand for longer keys, see [`SHORT`].
+//! A variable `CORELANE_LOG_RETENTION_MS` is `log.retention.ms`. A few short names stand for longer keys, see `SHORT`.
 
 use std::ffi::OsString;
 use std::fs;
