@@ -1,7 +1,8 @@
 //! What a log must know to open without reading its segments, as bytes.
 //!
 //! ```text
-//! version u16 = 2 | crc u32 (CRC-32 IEEE of all that follows) | log_start_offset i64 | flushed_offset i64
+//! version u16 = 2 | crc u32 (CRC-32 IEEE of all that follows) | whole u8 (0 or 1) | log_start_offset i64
+//! flushed_offset i64 |
 //! first segment's log address u64 | segment count u32 | per segment:
 //!     base_offset i64 | size u32 | created i64 | first_timestamp i64 (-1 none)
 //!     | max timestamp i64 (-1 none) | its base offset i64 | its position u32
@@ -46,6 +47,9 @@ pub struct CheckpointSegment {
 /// The content of a checkpoint.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
+    /// Whether nothing lay behind `flushed_offset` when it was taken. Only of such a log a clean stop says that it
+    /// need not be recovered: a full disk may have kept another from coming to rest.
+    pub whole: bool,
     /// The first offset a client may read.
     pub log_start_offset: Offset,
     /// Up to where the checkpoint describes the log.
@@ -81,10 +85,11 @@ impl fmt::Display for CheckpointError {
 impl Checkpoint {
     /// Its bytes, with a `log_start_offset` that may have grown since.
     #[must_use]
-    pub fn encode(&self, log_start_offset: Offset) -> Vec<u8> {
+    pub fn encode(&self, log_start_offset: Offset, whole: bool) -> Vec<u8> {
         let log_start_offset = self.log_start_offset.max(log_start_offset);
         let mut out = vec![0; HEAD_BYTES];
         out[..2].copy_from_slice(&VERSION.to_be_bytes());
+        out.push(u8::from(whole));
         out.extend_from_slice(&log_start_offset.0.to_be_bytes());
         out.extend_from_slice(&self.flushed_offset.0.to_be_bytes());
         out.extend_from_slice(&self.start.to_be_bytes());
@@ -123,6 +128,7 @@ impl Checkpoint {
         if version != VERSION || crc32fast::hash(rest) != crc {
             return Err(CheckpointError);
         }
+        let [whole] = take::<1>(&mut rest)?;
         let log_start_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
         let flushed_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
         let start = u64::from_be_bytes(take(&mut rest)?);
@@ -141,10 +147,12 @@ impl Checkpoint {
         let epochs = Epochs::decode(take_part(&mut rest)?).map_err(|_| CheckpointError)?;
         let producers =
             Producers::decode(take_part(&mut rest)?, producers_max).map_err(|_| CheckpointError)?;
-        if !rest.is_empty() || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset) {
+        if !rest.is_empty() || whole > 1 || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset) {
             return Err(CheckpointError);
         }
+        let whole = whole == 1;
         Ok(Checkpoint {
+            whole,
             log_start_offset,
             flushed_offset,
             start,

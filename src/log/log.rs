@@ -332,6 +332,8 @@ pub(crate) struct CheckpointMark {
     pub written: u64,
     /// The log's `changes` when it was taken.
     pub changes: u64,
+    /// The log start in it.
+    pub log_start_offset: Offset,
 }
 
 /// What stands before `written` in the block that `written` lies in.
@@ -418,8 +420,8 @@ impl Log {
         log
     }
 
-    /// An existing log; an empty checkpoint is none. With `clean` (the broker stopped in order) and its checkpoint it is online at once, without
-    /// any I/O; otherwise it recovers.
+    /// An existing log; an empty checkpoint is none. With `clean` (the broker stopped in order) and the checkpoint of a log at
+    /// rest it is online at once, without any I/O; otherwise it recovers.
     pub fn open(
         slot: u32,
         dir: String,
@@ -439,7 +441,7 @@ impl Log {
         });
         log.snapshot = checkpoint.clone().map(|checkpoint| (checkpoint, CheckpointMark::default()));
         match checkpoint {
-            Some(checkpoint) if clean => log.begin_clean(checkpoint),
+            Some(checkpoint) if clean && checkpoint.whole => log.begin_clean(checkpoint),
             checkpoint => log.begin_recovery(checkpoint, cx),
         }
         log
@@ -832,11 +834,19 @@ impl Log {
         self.store_last_index(cx);
     }
 
-    /// Whether nothing is under way and nothing waits to be written.
+    /// Whether nothing is under way and nothing waits to be written, except for room when the end has begun.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let written = self.written == self.tail.end() || matches!(self.state, LogState::Offline(_));
-        self.jobs.is_empty() && written
+        self.jobs.is_empty() && (written || self.lacks_room())
+    }
+
+    /// Whether the end has begun and a full disk keeps what was appended from being written: it will not be, and is
+    /// not to be acknowledged. The checkpoint says that the log is to be recovered.
+    #[must_use]
+    pub fn lacks_room(&self) -> bool {
+        let unwritten = self.written < self.tail.end() && self.state == LogState::Online;
+        self.stopping && self.space_full && unwritten && self.jobs.is_empty()
     }
 
     /// Panics: if the log's state contradicts itself.

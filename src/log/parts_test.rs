@@ -93,6 +93,7 @@ fn checkpoint() -> Checkpoint {
         cleaned: max_timestamp.map(|_| 7),
     };
     Checkpoint {
+        whole: false,
         log_start_offset: Offset(12),
         flushed_offset: Offset(40),
         start: 1_000,
@@ -109,7 +110,7 @@ fn checkpoint() -> Checkpoint {
 #[test]
 fn checkpoint_round_trip_and_every_truncation() {
     let stored = checkpoint();
-    let bytes = stored.encode(Offset(3));
+    let bytes = stored.encode(Offset(3), false);
     let found = Checkpoint::decode(&bytes, 10).unwrap();
     assert_eq!((found.log_start_offset, found.flushed_offset, found.start), (Offset(12), Offset(40), 1_000));
     assert_eq!(found.segments, stored.segments);
@@ -117,8 +118,11 @@ fn checkpoint_round_trip_and_every_truncation() {
     assert_eq!((found.cleaned_offset, found.cleaned_sequence), (Offset(30), 9));
     assert_eq!(found.replaced, stored.replaced);
     assert_eq!(found.epochs, stored.epochs);
-    assert_eq!(found.encode(Offset(0)), bytes);
-    assert_eq!(Checkpoint::decode(&stored.encode(Offset(20)), 10).unwrap().log_start_offset, Offset(20));
+    assert_eq!(found.encode(Offset(0), false), bytes);
+    assert_eq!(
+        Checkpoint::decode(&stored.encode(Offset(20), false), 10).unwrap().log_start_offset,
+        Offset(20)
+    );
     for len in 0..bytes.len() {
         assert!(Checkpoint::decode(&bytes[..len], 10).is_err(), "cut at {len}");
     }
@@ -131,7 +135,7 @@ fn checkpoint_round_trip_and_every_truncation() {
 
 #[test]
 fn hostile_checkpoint_lengths_with_a_right_checksum() {
-    let bytes = checkpoint().encode(Offset(0));
+    let bytes = checkpoint().encode(Offset(0), false);
     for at in 6..bytes.len() - 3 {
         for value in [u32::MAX, i32::MAX as u32, 0x0100_0000] {
             let mut damaged = bytes.clone();

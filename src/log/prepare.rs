@@ -38,6 +38,7 @@ impl Log {
             self.settings.index_interval_bytes,
         ));
         self.log_start_offset = base_offset;
+        self.stored.log_start_offset = base_offset;
         self.log_end_offset = base_offset;
         self.flushed_offset = base_offset;
         self.written_offset = base_offset;

@@ -98,11 +98,13 @@ impl Log {
             segment.written_max = segment.max_timestamp;
         }
         self.written = end;
-        self.stored = CheckpointMark { written: end, changes: self.changes };
         self.written_offset = self.log_end_offset;
         self.flushed_offset = self.log_end_offset;
         let first = self.segments.front().map_or(self.log_end_offset, |first| first.base_offset);
         self.log_start_offset = self.log_start_offset.max(first).min(self.log_end_offset);
+        // It is what the checkpoint says, or what the files themselves say.
+        self.stored =
+            CheckpointMark { written: end, changes: self.changes, log_start_offset: self.log_start_offset };
         self.epochs.trim_start(self.log_start_offset);
         if !matches!(self.last_block, LastBlock::Known(ref block) if !block.is_empty()) {
             self.last_block = LastBlock::Unknown;

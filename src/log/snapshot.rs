@@ -7,6 +7,7 @@
 //! displaced (a producer's older batches, its former epoch) is gone.
 
 use bytes::Bytes;
+use corelane_base::id::Offset;
 
 use crate::checkpoint::{Checkpoint, CheckpointSegment};
 use crate::log::{CheckpointMark, Log, LogState};
@@ -23,15 +24,29 @@ impl Log {
     #[must_use]
     pub fn checkpoint(&mut self) -> Bytes {
         let at_rest = self.written == self.tail.end() && self.files_named(self.written);
-        if self.state == LogState::Online && at_rest {
+        let at_rest = at_rest && self.state == LogState::Online;
+        if at_rest {
             self.capture_at_rest();
         }
         let Some((captured, mark)) = &self.snapshot else {
             self.taken = CheckpointMark::default();
             return Bytes::new();
         };
-        self.taken = *mark;
-        captured.encode(self.log_start_offset).into()
+        let log_start_offset = self.start_storable().max(captured.log_start_offset);
+        self.taken = CheckpointMark { log_start_offset, ..*mark };
+        captured.encode(log_start_offset, at_rest).into()
+    }
+
+    /// The log start that is on stable storage: whatever befalls the broker, the log will not start before it.
+    #[must_use]
+    pub fn start_stored(&self) -> Offset {
+        self.stored.log_start_offset
+    }
+
+    /// The log start that `checkpoint` would hold now.
+    #[must_use]
+    pub fn start_storable(&self) -> Offset {
+        self.log_start_offset
     }
 
     /// Whether enough has changed since `checkpoint_stored` that a new checkpoint is worth its bytes.
@@ -42,7 +57,8 @@ impl Log {
 
     /// Tells that what `checkpoint` gave last is on stable storage.
     pub fn checkpoint_stored(&mut self) {
-        self.stored = self.taken;
+        let log_start_offset = self.stored.log_start_offset.max(self.taken.log_start_offset);
+        self.stored = CheckpointMark { log_start_offset, ..self.taken };
     }
 
     fn is_behind(&self, mark: CheckpointMark) -> bool {
@@ -71,6 +87,7 @@ impl Log {
             cleaned: segment.cleaned,
         });
         let captured = Checkpoint {
+            whole: false,
             log_start_offset: self.log_start_offset,
             flushed_offset: self.log_end_offset,
             start: self.segments.front().map_or(0, |first| first.start),
@@ -82,7 +99,8 @@ impl Log {
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
         };
-        (captured, CheckpointMark { written: self.tail.end(), changes: self.changes })
+        let log_start_offset = self.log_start_offset;
+        (captured, CheckpointMark { written: self.tail.end(), changes: self.changes, log_start_offset })
     }
 
     /// When a commit starts: captures the state if the last capture is too old.

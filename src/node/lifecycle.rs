@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use corelane_base::id::ShardId;
-use corelane_base::time::Now;
+use corelane_base::time::{Mono, Now};
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskToken};
 use corelane_log::log::LogState;
 use corelane_log::settings::NoticeLevel;
@@ -108,10 +108,14 @@ impl Shard {
             }
             Phase::Serving(serving) if serving.checkpoint == Some(token) => {
                 serving.checkpoint = None;
-                match result {
-                    Ok(_) => self.owner.for_each(|partition| partition.log.checkpoint_stored()),
-                    Err(error) => notice(fx, Severity::Warn, format!("a checkpoint was not stored: {error}")),
+                self.owner.on_checkpoint_stored(result.is_ok());
+                if let Err(error) = result {
+                    notice(fx, Severity::Warn, format!("a checkpoint was not stored: {error}"));
                 }
+            }
+            Phase::Draining { checkpoint, .. } if *checkpoint == Some(token) => {
+                *checkpoint = None;
+                self.owner.on_checkpoint_stored(result.is_ok());
             }
             Phase::Serving(serving) if serving.space == Some(token) => {
                 serving.space = None;
@@ -122,6 +126,7 @@ impl Shard {
             Phase::Closing(closing) => {
                 if closing.checkpoint == Some(token) {
                     closing.checkpoint = None;
+                    self.owner.on_checkpoint_stored(result.is_ok());
                 } else if closing.marker == Some(token) {
                     closing.marker = None;
                     self.phase = Phase::Stopped;
@@ -159,18 +164,34 @@ impl Shard {
                 let token = self.store_checkpoint(incarnation, fx);
                 self.phase = Phase::Recording { incarnation, token };
             }
-            Phase::Draining { incarnation, until } => {
-                let waits =
-                    self.pending.iter().any(|(_, pending)| matches!(pending.body, PendingBody::Produce(_)));
-                let metadata_idle = self.metadata_log.as_ref().is_none_or(|log| log.is_idle());
-                if (waits || !self.owner.is_idle() || !metadata_idle) && now.mono < until {
-                    return;
-                }
-                let token = self.store_checkpoint(incarnation, fx);
-                self.phase = Phase::Closing(Closing { checkpoint: Some(token), marker: None });
+            Phase::Serving(Serving { incarnation, checkpoint: None, .. })
+                if self.owner.awaits_checkpoint() =>
+            {
+                self.store_next_checkpoint(now, incarnation, fx);
+            }
+            Phase::Draining { incarnation, until, checkpoint } => {
+                self.drain_on(now, incarnation, until, checkpoint.is_none(), fx);
             }
             Phase::Closing(Closing { checkpoint: None, marker: None }) => self.finish_closing(now, fx),
             _ => {}
+        }
+    }
+
+    /// Goes on to the last checkpoint once nothing is under way. From then on other shards, which may not have been
+    /// told yet, are refused whatever they ask of the logs: it would not be in the checkpoint.
+    fn drain_on(&mut self, now: Now, incarnation: u64, until: Mono, stored: bool, fx: &mut Effects) {
+        let waits = self.pending.iter().any(|(_, pending)| matches!(pending.body, PendingBody::Produce(_)));
+        let idle =
+            stored && self.owner.is_idle() && self.metadata_log.as_ref().is_none_or(|log| log.is_idle());
+        if idle && (!waits || now.mono >= until) {
+            self.owner.close();
+            let token = self.store_checkpoint(incarnation, fx);
+            self.phase = Phase::Closing(Closing { checkpoint: Some(token), marker: None });
+        } else if now.mono >= until {
+            // What is still under way may or may not reach the disk: for the next start this is a crash.
+            let text = "the stop is not clean: the disk did not come to rest in time".to_owned();
+            notice(fx, Severity::Error, text);
+            self.stop(now, false, fx);
         }
     }
 
@@ -204,8 +225,8 @@ impl Shard {
     }
 
     pub(crate) fn on_shutdown(&mut self, now: Now, fx: &mut Effects) {
-        let incarnation = match &self.phase {
-            Phase::Serving(serving) => serving.incarnation,
+        let (incarnation, checkpoint) = match &self.phase {
+            Phase::Serving(serving) => (serving.incarnation, serving.checkpoint),
             Phase::Draining { .. } | Phase::Closing(_) | Phase::Stopped => return,
             Phase::New
             | Phase::Finding(_)
@@ -217,7 +238,7 @@ impl Shard {
                 return;
             }
         };
-        self.phase = Phase::Draining { incarnation, until: now.mono.plus_ms(DRAIN_MS) };
+        self.phase = Phase::Draining { incarnation, until: now.mono.plus_ms(DRAIN_MS), checkpoint };
         for session in self.sessions.iter_mut().flatten() {
             session.draining = true;
             if !session.paused && !session.closing {
@@ -288,11 +309,16 @@ impl Shard {
             self.owner.for_each(|partition| changed |= partition.log.checkpoint_due());
         }
         if changed {
-            let token = self.store_checkpoint(incarnation, fx);
-            if let Phase::Serving(serving) = &mut self.phase {
-                serving.checkpoint = Some(token);
-                serving.checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
-            }
+            self.store_next_checkpoint(now, incarnation, fx);
+        }
+    }
+
+    /// While serving, and with no other under way.
+    fn store_next_checkpoint(&mut self, now: Now, incarnation: u64, fx: &mut Effects) {
+        let token = self.store_checkpoint(incarnation, fx);
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.checkpoint = Some(token);
+            serving.checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
         }
     }
 

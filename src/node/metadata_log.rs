@@ -223,11 +223,13 @@ impl MetadataLog {
         }
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way. What a full disk keeps from being written when the end has begun was promised to
+    /// nobody and is not waited for.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let log_rests = self.log.as_ref().is_none_or(|log| log.is_idle());
-        self.in_flight.is_empty() && self.snapshot.is_none() && log_rests
+        let unwritable = self.log.as_ref().is_some_and(|log| log.lacks_room());
+        (self.in_flight.is_empty() || unwritable) && self.snapshot.is_none() && log_rests
     }
 
     /// Whether all metadata is loaded and everything decided since is durable.

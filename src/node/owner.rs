@@ -67,6 +67,15 @@ enum ReadFor {
     Hosted,
 }
 
+/// A deletion of records that waits for its new log start to be stored.
+#[derive(Debug)]
+struct Deletion {
+    slot: u32,
+    ask: SlotId,
+    index: u32,
+    low_watermark: Offset,
+}
+
 /// What came of an attempt to append.
 enum Appending {
     /// Refused, or durable already.
@@ -105,6 +114,10 @@ pub struct Owner {
     /// A completion has come since, so some of it may be given back.
     tails_shrink: bool,
     sealed: bool,
+    /// The last checkpoint is taken: nothing that would change a log or touch the disk is taken on.
+    closed: bool,
+    /// Deletions of records that are answered once a checkpoint with the new start is stored.
+    deletions: Vec<Deletion>,
     watches: Slots<Watch>,
     watch_of: BTreeMap<(ShardId, SlotId), SlotId>,
     fetches: Slots<FetchAsk>,
@@ -156,6 +169,8 @@ impl Owner {
             appended_bytes: 0,
             tails_shrink: false,
             sealed: false,
+            closed: false,
+            deletions: Vec::new(),
             watches: Slots::default(),
             watch_of: BTreeMap::new(),
             fetches: Slots::default(),
@@ -181,7 +196,8 @@ impl Owner {
         LogCx { now, disk, pool: &mut self.pool, notices: &mut self.notices }
     }
 
-    /// Takes a partition in. `make` opens or creates its log in the slot it is given.
+    /// Takes a partition in. `make` opens or creates its log in the slot it is given. Once closed, nothing: the next
+    /// start makes what is missing.
     pub fn add(
         &mut self,
         key: PartitionKey,
@@ -191,6 +207,9 @@ impl Owner {
         disk: &mut DiskQueue,
         make: impl FnOnce(u32, &mut LogCx<'_>) -> Log,
     ) {
+        if self.closed {
+            return;
+        }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.partitions.push(None);
             u32::try_from(self.partitions.len() - 1).expect("partitions are far fewer than 2^32")
@@ -210,8 +229,11 @@ impl Owner {
     }
 
     /// Lets a topic's partitions go: waiters hear `UNKNOWN_TOPIC_OR_PARTITION`, the files are removed by the caller
-    /// once [`Owner::take_doomed`] names them.
+    /// once [`Owner::take_doomed`] names them. Once closed, nothing: the next start finds no topic for the files.
     pub fn remove_topic(&mut self, topic: TopicId, now: Now, disk: &mut DiskQueue) {
+        if self.closed {
+            return;
+        }
         let Some(places) = self.by_topic.remove(&topic) else { return };
         for slot in places {
             if slot == NO_SLOT {
@@ -219,6 +241,7 @@ impl Owner {
             }
             self.stop_cleaning(Some(slot), now, disk);
             self.fail_waiters(slot, ErrorCode::UnknownTopicOrPartition);
+            self.fail_deletions(slot, ErrorCode::UnknownTopicOrPartition);
             self.wake_watchers(slot, now, disk);
             let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
             partition.deleted = true;
@@ -501,7 +524,16 @@ impl Owner {
         }
         if progress.state_changed && !self.partition(slot).is_online() {
             self.fail_waiters(slot, ErrorCode::KafkaStorageError);
+            self.fail_deletions(slot, ErrorCode::KafkaStorageError);
             self.wake_watchers(slot, now, disk);
+        }
+        self.fail_unwritable(slot);
+    }
+
+    /// When the end has begun and a full disk keeps what was appended from being written, nobody waits for it longer.
+    fn fail_unwritable(&mut self, slot: u32) {
+        if self.sealed && self.partition(slot).log.lacks_room() {
+            self.fail_waiters(slot, ErrorCode::KafkaStorageError);
         }
     }
 
@@ -606,21 +638,28 @@ impl Owner {
                 self.fail_deferred(slot, ErrorCode::NotLeaderOrFollower);
             }
         }
-        for partition in self.partitions.iter_mut().flatten() {
-            if partition.is_online() && !partition.deleted {
+        for slot in 0..self.partitions.len() as u32 {
+            if let Some(partition) = &mut self.partitions[slot as usize]
+                && partition.is_online()
+                && !partition.deleted
+            {
                 partition.log.seal_for_shutdown(cx!(self, now, disk));
+                self.fail_unwritable(slot);
             }
         }
+    }
+
+    /// The last checkpoint is about to be taken: from here on everything asked is refused.
+    pub fn close(&mut self) {
+        assert!(self.sealed && self.is_idle(), "closed once everything rests");
+        self.closed = true;
     }
 
     /// Whether no log and no pool has anything under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.pool.is_idle()
-            && self.cleaning.is_idle()
-            && self.partitions.iter().flatten().all(|partition| {
-                partition.log.is_idle() || matches!(partition.log.state(), LogState::Offline(_))
-            })
+        let logs_rest = self.partitions.iter().flatten().all(|partition| partition.log.is_idle());
+        self.pool.is_idle() && self.cleaning.is_idle() && logs_rest
     }
 
     /// The shard this is.

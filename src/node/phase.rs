@@ -8,6 +8,7 @@
 //! Recording --stored, or no room--> Serving       Lifecycle::Ready
 //! Serving --Shutdown--> Draining                no new request; waits for answers and the disk
 //! Draining --idle--> Closing                    the last checkpoint is stored; the first shard waits for the others
+//! Draining --out of time--> Stopped             the stop is not clean
 //! Closing --stored--> Stopped                   Lifecycle::Drained; the first shard has left the clean marker
 //! ```
 
@@ -43,8 +44,10 @@ pub enum Phase {
     Draining {
         /// Counts the broker's starts.
         incarnation: u64,
-        /// Go on then without what is missing.
+        /// Stop then with what is missing: not clean.
         until: Mono,
+        /// A checkpoint that was under way: the last one goes to the same file, and only behind it.
+        checkpoint: Option<DiskToken>,
     },
     /// The last checkpoint is on its way; then, on the first shard, the clean marker.
     Closing(Closing),

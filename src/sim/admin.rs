@@ -263,6 +263,7 @@ impl Admin {
             ErrorCode::None => {
                 assert!(answer.low_watermark >= before, "{place:?}: {answer:?} for {before}");
                 cx.checker.on_bounds(place, floor, -1, answer.low_watermark);
+                cx.checker.on_deleted(place, answer.low_watermark);
             }
             ErrorCode::OffsetOutOfRange => {
                 assert!(

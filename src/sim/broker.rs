@@ -22,6 +22,8 @@ use crate::hash::StateHash;
 use crate::net::{Arrival, LinkId, LinkMood, Network, ToShard};
 use crate::trace::Trace;
 
+/// Lies in the data directory after a clean stop.
+const CLEAN_PATH: &str = "clean";
 /// Events a shard is given in one turn, at most.
 const TURN_EVENTS_MAX: u64 = 64;
 /// Turns at one moment after which a shard is held to be spinning.
@@ -184,15 +186,22 @@ impl Broker {
         }
     }
 
-    /// The process ends after all shards have drained. Panics: if it has not come to rest.
-    pub fn exit(&mut self, now: Now) {
+    /// The process ends after all shards have drained. Whether it says that the stop was clean. Panics: if it says so,
+    /// but has not come to rest.
+    pub fn exit(&mut self, now: Now) -> bool {
         assert!(self.cores.iter().all(|core| core.drained), "not drained");
         self.cores.clear();
         self.mesh.clear();
         self.mesh_due.clear();
         self.net.drop_all(now.mono);
-        self.disk.close();
+        let clean = self.disk.peek(CLEAN_PATH).is_some();
+        if clean {
+            self.disk.close();
+        } else {
+            self.disk.crash(Crash::Kill);
+        }
         self.life = Life::Down;
+        clean
     }
 
     /// A client connects to one of the shards, as the kernel picks. `None` while nobody listens.

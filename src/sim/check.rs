@@ -59,6 +59,8 @@ pub struct PartitionRecord {
     log_start: i64,
     /// The largest offset that a client has asked to delete up to.
     deleted_before: i64,
+    /// The largest offset that a client was told is deleted up to: nothing brings it back.
+    deleted_for_good: i64,
     /// Whether retention may move the start by itself.
     pub retained: bool,
     /// Whether promises are void: its durability setting does not survive what has happened.
@@ -85,7 +87,9 @@ pub struct Floor {
     pub high_watermark: i64,
     /// The largest log start seen in this life of the broker.
     pub log_start: i64,
-    /// Which life: a log start raised since the last checkpoint may be forgotten in a crash.
+    /// The largest offset that a client was told is deleted up to.
+    pub deleted_for_good: i64,
+    /// Which life: a log start that retention has raised since the last checkpoint may be forgotten in a crash.
     pub life: u32,
 }
 
@@ -178,14 +182,20 @@ impl Checker {
     /// What a request sent now must at least be told.
     #[must_use]
     pub fn floor(&self, place: Place) -> Floor {
-        let PartitionRecord { high_watermark, log_start, .. } = self.partitions[&place];
-        Floor { high_watermark, log_start, life: self.life }
+        let PartitionRecord { high_watermark, log_start, deleted_for_good, .. } = self.partitions[&place];
+        Floor { high_watermark, log_start, deleted_for_good, life: self.life }
     }
 
     /// A client asks to delete everything before an offset.
     pub fn on_delete_asked(&mut self, place: Place, before: i64) {
         let record = self.partitions.get_mut(&place).expect("a known partition");
         record.deleted_before = record.deleted_before.max(before);
+    }
+
+    /// A client is told that everything before an offset is deleted.
+    pub fn on_deleted(&mut self, place: Place, low_watermark: i64) {
+        let record = self.partitions.get_mut(&place).expect("a known partition");
+        record.deleted_for_good = record.deleted_for_good.max(low_watermark);
     }
 
     /// The broker tells a partition's bounds in answer to a request sent when `floor` held. -1 tells nothing.
@@ -198,6 +208,10 @@ impl Checker {
             let known = floor.high_watermark;
             assert!(high_watermark >= known, "{place:?}: high watermark {high_watermark} after {known}");
             record.high_watermark = record.high_watermark.max(high_watermark);
+        }
+        if log_start >= 0 {
+            let known = floor.deleted_for_good;
+            assert!(log_start >= known, "{place:?}: log start {log_start} though deleted up to {known}");
         }
         if log_start >= 0 && floor.life == self.life {
             assert!(
@@ -427,9 +441,15 @@ mod tests {
             *bytes.last_mut().unwrap() ^= 1;
             c.on_fetched((0, 0), 0, 1, &bytes);
         }));
-        let floor = |high_watermark| Floor { high_watermark, log_start: 0, life: 0 };
+        let floor = |high_watermark| Floor { high_watermark, log_start: 0, deleted_for_good: 0, life: 0 };
         assert!(broken(|c| c.on_bounds((0, 0), floor(7), 6, 0)));
         assert!(broken(|c| c.on_bounds((0, 0), floor(0), 9, 3)));
+        assert!(broken(|c| {
+            c.on_delete_asked((0, 0), 3);
+            c.on_deleted((0, 0), 3);
+            c.on_crash(|_| false);
+            c.on_bounds((0, 0), c.floor((0, 0)), 9, 2);
+        }));
         assert!(broken(|c| {
             let (a, b) = (send(c, 1), send(c, 1));
             let bytes = [stored(c, a, 0), stored(c, b, 2)].concat();

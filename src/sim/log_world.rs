@@ -342,31 +342,31 @@ impl LogWorld {
         self.settle();
         self.observe();
         let mut clean = self.disk.counts().faults == self.faults_at_start;
+        let mut whole = Vec::new();
         for host in 0..self.hosts.len() {
             let at = &self.hosts[host];
             let log = at.log.as_ref().expect("between start and crash every host has a log");
-            let at_rest = log.is_idle();
-            assert!(at_rest || self.plan.fills || at.abandoned, "{} does not come to rest: {log:?}", at.dir);
-            if at_rest && *log.state() == LogState::Online && !at.abandoned {
+            assert!(log.is_idle() || at.abandoned, "{} does not come to rest: {log:?}", at.dir);
+            assert!(!log.lacks_room() || self.plan.fills, "{} lacks room: {log:?}", at.dir);
+            if *log.state() == LogState::Online && !log.lacks_room() && !at.abandoned {
                 assert_eq!(log.flushed_offset(), log.log_end_offset(), "{}: sealed but not flushed", at.dir);
             }
-            clean &= at_rest && *log.state() == LogState::Online;
+            clean &= log.is_idle() && *log.state() == LogState::Online;
+            whole.push(!log.lacks_room());
             self.store_checkpoint(host);
         }
         self.settle();
         clean &= self.disk.counts().faults == self.faults_at_start;
         clean &= self.hosts.iter().all(|at| at.checkpoint_stored);
         self.disk.close();
-        for at in &mut self.hosts {
-            at.model.on_ending(if clean { Ending::Clean } else { Ending::Killed });
+        for (at, whole) in self.hosts.iter_mut().zip(&whole) {
+            at.model.on_ending(if clean && *whole { Ending::Clean } else { Ending::Killed });
         }
         self.note_damage();
         self.start(clean);
-        if clean {
-            for at in &self.hosts {
-                let state = at.log.as_ref().map(Log::state);
-                assert_eq!(state, Some(&LogState::Online), "{} opens at once after a clean stop", at.dir);
-            }
+        for (at, _) in self.hosts.iter().zip(&whole).filter(|(_, whole)| clean && **whole) {
+            let state = at.log.as_ref().map(Log::state);
+            assert_eq!(state, Some(&LogState::Online), "{} opens at once after a clean stop", at.dir);
         }
         self.await_recovery();
     }

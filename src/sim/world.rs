@@ -272,13 +272,15 @@ impl World {
             return;
         }
         let now = self.clock.now();
-        self.broker.exit(now);
+        let clean = self.broker.exit(now);
         let counts = self.broker.disk.counts();
-        if counts.faults + counts.refused_for_space > self.faults_at_start {
+        let disturbed = counts.faults + counts.refused_for_space > self.faults_at_start;
+        assert!(clean || disturbed, "a stop that is not clean for no reason");
+        if disturbed {
             // A log that was given up is not checkpointed: for it, this was a crash.
             self.checker.on_crash(|_| false);
         }
-        self.outcome.clean_stops += 1;
+        self.outcome.clean_stops += u64::from(clean);
         self.drained = true;
         self.patience_until = Mono(u64::MAX);
         self.restart_at = Some(now.mono.plus_ms(1 + self.rng.below(200)));

@@ -1,5 +1,6 @@
-//! DeleteRecords, versions 0 to 2: raises where a log starts, to an offset or with -1 to the high watermark. The new
-//! start is durable with the log's next checkpoint, as in Kafka. Source: KIP-107.
+//! DeleteRecords, versions 0 to 2: raises where a log starts, to an offset or with -1 to the high watermark. The
+//! answer leaves once the new start is on stable storage; Kafka answers before its next checkpoint of log starts, so
+//! that what was deleted may come back after a crash. Source: KIP-107.
 
 use corelane_base::id::{Offset, TopicId};
 use corelane_base::time::Now;

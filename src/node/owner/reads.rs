@@ -10,7 +10,7 @@ use corelane_log::error::ReadError;
 use corelane_log::log::{LogCx, LogRead, LogState, LookupStart, ReadStart, TimedOffset};
 use corelane_wire::error_code::ErrorCode;
 
-use super::{FetchAsk, Owner, QueryAsk, ReadFor, Watch};
+use super::{Deletion, FetchAsk, Owner, QueryAsk, ReadFor, Watch};
 use crate::error::read_error_code;
 use crate::mesh::{FetchItem, FetchResult, MeshMessage, PartitionKey, Query, QueryResult};
 use crate::partition::Watcher;
@@ -131,7 +131,7 @@ impl Owner {
             watching: false,
             from_disk: false,
         };
-        let Some(slot) = self.slot_of(item.key) else {
+        let Some(slot) = self.slot_of(item.key).filter(|_| !self.closed) else {
             result.error = ErrorCode::NotLeaderOrFollower;
             return result;
         };
@@ -260,7 +260,7 @@ impl Owner {
         now: Now,
         disk: &mut DiskQueue,
     ) -> Option<QueryResult> {
-        let Some(slot) = self.slot_of(key) else {
+        let Some(slot) = self.slot_of(key).filter(|_| !self.closed) else {
             return Some(failed_query(&query, ErrorCode::NotLeaderOrFollower));
         };
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
@@ -287,23 +287,82 @@ impl Owner {
                 };
                 Some(QueryResult::EpochEnd { error: ErrorCode::None, leader_epoch, end_offset })
             }
-            Query::DeleteRecords { before } => {
-                let end = partition.high_watermark();
-                let before = if before == Offset(-1) { end } else { before };
-                let moved = if before > end || before.0 < 0 {
-                    Err(ReadError::OutOfRange)
-                } else {
-                    partition.log.delete_records(before, cx!(self, now, disk))
-                };
-                Some(match moved {
-                    Ok(low_watermark) => QueryResult::DeleteRecords { error: ErrorCode::None, low_watermark },
-                    Err(error) => failed_query(&query, read_error_code(&error)),
-                })
-            }
+            Query::DeleteRecords { before } => self.delete_records(ask, index, slot, before, now, disk),
             Query::LogSize => {
                 Some(QueryResult::LogSize { error: ErrorCode::None, bytes: partition.log.size_bytes() })
             }
         }
+    }
+
+    /// Raises a log's start. The answer waits for a checkpoint that holds it: what a client was told is deleted does
+    /// not come back after a crash.
+    fn delete_records(
+        &mut self,
+        ask: SlotId,
+        index: u32,
+        slot: u32,
+        before: Offset,
+        now: Now,
+        disk: &mut DiskQueue,
+    ) -> Option<QueryResult> {
+        let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+        let end = partition.high_watermark();
+        let before = if before == Offset(-1) { end } else { before };
+        let moved = if before > end || before.0 < 0 {
+            Err(ReadError::OutOfRange)
+        } else {
+            partition.log.delete_records(before, cx!(self, now, disk))
+        };
+        match moved {
+            Ok(low_watermark) if partition.log.start_stored() < low_watermark => {
+                self.deletions.push(Deletion { slot, ask, index, low_watermark });
+                None
+            }
+            Ok(low_watermark) => Some(QueryResult::DeleteRecords { error: ErrorCode::None, low_watermark }),
+            Err(error) => Some(failed_query(&Query::DeleteRecords { before }, read_error_code(&error))),
+        }
+    }
+
+    /// Whether a checkpoint taken now would let a deletion of records be answered.
+    #[must_use]
+    pub fn awaits_checkpoint(&self) -> bool {
+        self.deletions.iter().any(|deletion| {
+            let partition = self.partitions[deletion.slot as usize].as_ref();
+            partition.is_some_and(|partition| partition.log.start_storable() >= deletion.low_watermark)
+        })
+    }
+
+    /// What `Log::checkpoint` gave last is stored, or was not: then deletions of records that wait for it have failed
+    /// as far as their client can tell. They may be asked for again.
+    pub fn on_checkpoint_stored(&mut self, stored: bool) {
+        if stored {
+            self.for_each(|partition| partition.log.checkpoint_stored());
+        }
+        let mut waiting = core::mem::take(&mut self.deletions);
+        waiting.retain(|&Deletion { slot, ask, index, low_watermark }| {
+            let start_stored = self.partition(slot).log.start_stored();
+            if stored && start_stored < low_watermark {
+                return true;
+            }
+            let answer = QueryResult::DeleteRecords { error: ErrorCode::None, low_watermark };
+            let failed = failed_deletion(ErrorCode::KafkaStorageError);
+            self.finish_query(ask, index, if stored { answer } else { failed });
+            false
+        });
+        self.deletions = waiting;
+    }
+
+    /// The log is gone or offline.
+    pub(super) fn fail_deletions(&mut self, slot: u32, error: ErrorCode) {
+        let mut waiting = core::mem::take(&mut self.deletions);
+        waiting.retain(|deletion| {
+            let elsewhere = deletion.slot != slot;
+            if !elsewhere {
+                self.finish_query(deletion.ask, deletion.index, failed_deletion(error));
+            }
+            elsewhere
+        });
+        self.deletions = waiting;
     }
 
     fn list_offset(
@@ -425,7 +484,11 @@ fn failed_query(query: &Query, error: ErrorCode) -> QueryResult {
         Query::EpochEnd { .. } => {
             QueryResult::EpochEnd { error, leader_epoch: LeaderEpoch(-1), end_offset: Offset(-1) }
         }
-        Query::DeleteRecords { .. } => QueryResult::DeleteRecords { error, low_watermark: Offset(-1) },
+        Query::DeleteRecords { .. } => failed_deletion(error),
         Query::LogSize => QueryResult::LogSize { error, bytes: 0 },
     }
+}
+
+fn failed_deletion(error: ErrorCode) -> QueryResult {
+    QueryResult::DeleteRecords { error, low_watermark: Offset(-1) }
 }
