@@ -62,6 +62,7 @@ fn random_life(seed: u64, steps: u64, crashes: bool) -> Rig {
                 rig.now.mono = Mono(rig.now.mono.0 + 1_000_000_000);
                 rig.now.wall = WallMs(rig.now.wall.0 + 10);
                 rig.log.tick(cx!(rig));
+                rig.log.retain(cx!(rig));
             }
             96 => rig.store_checkpoint(),
             97 if rng.one_in(4) => rig.clean_restart(),
@@ -214,7 +215,8 @@ fn retention_by_size_and_time_deletes_whole_segments_which_are_recycled() {
     for _ in 0..600 {
         rig.append(3_000).unwrap();
         rig.settle();
-        starts += u64::from(rig.log.tick(cx!(rig)));
+        starts += u64::from(rig.log.retain(cx!(rig)));
+        rig.log.tick(cx!(rig));
         rig.store_checkpoint();
         rig.pool.tick(&mut rig.queue);
         assert!(rig.log.size_bytes() >= 150_000.min(rig.model.iter().map(|s| s.bytes.len() as u64).sum()));
@@ -236,7 +238,7 @@ fn retention_by_size_and_time_deletes_whole_segments_which_are_recycled() {
     rig.settings.retention_ms = 10_000;
     rig.log.set_settings(rig.settings.clone());
     rig.now.wall = WallMs(1_000_000 + 5_000 + 10_001);
-    assert!(rig.log.tick(cx!(rig)));
+    assert!(rig.log.retain(cx!(rig)));
     rig.settle();
     assert_eq!(rig.log.log_start_offset(), old, "the active segment is rolled and goes too");
     assert_eq!(rig.log.size_bytes(), 0);
@@ -258,6 +260,7 @@ fn a_new_header_over_an_old_batch_of_a_recycled_file_is_not_taken_for_a_batch() 
         rig.append_bytes(&batch, &[1_000_000]).unwrap();
         rig.settle();
         rig.store_checkpoint();
+        rig.log.retain(cx!(rig));
         rig.log.tick(cx!(rig));
         rig.pool.tick(&mut rig.queue);
         rig.settle();

@@ -1,5 +1,5 @@
-//! What disappears, and what happens about once a second: retention by time and size, DeleteRecords, rolls by time,
-//! expiry of producers.
+//! What disappears: retention by time and size, DeleteRecords; and what happens about once a second: rolls by time,
+//! expiry of producers, deleted segments' files.
 //!
 //! Only whole segments go, from the front. Their files become spares of the shard's pool, but not before a checkpoint
 //! is stored that does not count on them: recovery rebuilds the producers' state from the checkpoint and the batches
@@ -30,26 +30,31 @@ impl Log {
         Ok(self.log_start_offset)
     }
 
-    /// Rolls by time, retention, preparation of the next segment, expiry of producers. Cheap; about once a second.
-    /// Returns whether `log_start_offset` has grown.
-    pub fn tick(&mut self, cx: &mut LogCx<'_>) -> bool {
+    /// Rolls by time, preparation of the next segment, expiry of producers. Cheap; about once a second.
+    pub fn tick(&mut self, cx: &mut LogCx<'_>) {
         self.give_up(cx);
         if self.state != LogState::Online {
-            return false;
+            return;
         }
-        let before = self.log_start_offset;
         self.producers.expire(cx.now.wall, self.settings.producer_id_expiration_ms);
         self.retry_room(cx);
         self.roll_by_time(cx);
-        if self.settings.deletes {
-            self.retain_by_time(cx);
-            self.retain_by_size(cx);
-        }
         self.drop_deleted(cx);
         self.release_doomed(cx);
         self.release_replaced(cx);
         self.prepare_ahead(cx);
         self.close_unused(cx.now.mono);
+    }
+
+    /// Retention by time and size: each `log.retention.check.interval.ms`. Returns whether `log_start_offset` has grown.
+    pub fn retain(&mut self, cx: &mut LogCx<'_>) -> bool {
+        if self.state != LogState::Online || !self.settings.deletes {
+            return false;
+        }
+        let before = self.log_start_offset;
+        self.retain_by_time(cx);
+        self.retain_by_size(cx);
+        self.release_doomed(cx);
         self.log_start_offset != before
     }
 

@@ -24,6 +24,8 @@ const HOUSEKEEPING_MS: u64 = 1000;
 const SPACE_MS: u64 = 20;
 /// Checkpoints bound what a start after a crash must scan.
 const CHECKPOINT_MS: u64 = 5000;
+/// When retention looks at the logs first, if its interval is longer. Kafka: `log.initial.task.delay.ms`.
+const RETENTION_FIRST_MS: u64 = 30_000;
 /// How long a stop waits for answers before it goes on without them.
 const DRAIN_MS: u64 = 10_000;
 /// Below this room on the file system produce is refused, in bytes, or below a twentieth of it if that is less:
@@ -144,10 +146,12 @@ impl Shard {
 
     fn begin_serving(&mut self, now: Now, incarnation: u64, fx: &mut Effects) {
         let checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
+        let retention_ms = RETENTION_FIRST_MS.min(self.config.retention_check_interval_ms.max(1) as u64);
         self.phase = Phase::Serving(Serving {
             incarnation,
             checkpoint: None,
             checkpoint_next,
+            retention_next: now.mono.plus_ms(retention_ms),
             space: None,
             space_deadline: false,
         });
@@ -292,7 +296,8 @@ impl Shard {
         if !self.is_serving() {
             return;
         }
-        self.owner.tick(now, &mut fx.disk);
+        let retention_due = self.is_retention_due(now);
+        self.owner.tick(now, retention_due, &mut fx.disk);
         let cx = &mut self.owner.log_cx(now, &mut fx.disk);
         if let Some(log) = &mut self.metadata_log {
             log.tick(cx);
@@ -319,6 +324,18 @@ impl Shard {
         if let Phase::Serving(serving) = &mut self.phase {
             serving.checkpoint = Some(token);
             serving.checkpoint_next = now.mono.plus_ms(CHECKPOINT_MS);
+        }
+    }
+
+    /// Whether retention is due; if so, sets when it is due next.
+    fn is_retention_due(&mut self, now: Now) -> bool {
+        let interval_ms = self.config.retention_check_interval_ms.max(1) as u64;
+        match &mut self.phase {
+            Phase::Serving(serving) if serving.retention_next <= now.mono => {
+                serving.retention_next = now.mono.plus_ms(interval_ms);
+                true
+            }
+            _ => false,
         }
     }
 

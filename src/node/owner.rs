@@ -582,12 +582,15 @@ impl Owner {
         }
     }
 
-    /// Housekeeping of every log, about once a second: retention, rolls, memory.
-    pub fn tick(&mut self, now: Now, disk: &mut DiskQueue) {
+    /// Housekeeping of every log, about once a second: rolls, memory; if due, retention.
+    pub fn tick(&mut self, now: Now, retention_due: bool, disk: &mut DiskQueue) {
         self.pool.tick(disk);
         for partition in self.partitions.iter_mut().flatten() {
             if partition.is_online() && !partition.deleted {
                 partition.log.tick(cx!(self, now, disk));
+                if retention_due {
+                    partition.log.retain(cx!(self, now, disk));
+                }
             }
         }
         self.bound_tails();

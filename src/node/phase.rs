@@ -64,6 +64,8 @@ pub struct Serving {
     pub checkpoint: Option<DiskToken>,
     /// Not before then comes the next.
     pub checkpoint_next: Mono,
+    /// When retention looks at the logs next.
+    pub retention_next: Mono,
     /// A question for room under way.
     pub space: Option<DiskToken>,
     /// Whether the next question has a deadline of its own.

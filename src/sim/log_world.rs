@@ -257,7 +257,8 @@ impl LogWorld {
                 LogCx { now, disk: &mut self.queue, pool: &mut self.pool, notices: &mut self.notices };
             let Some(log) = at.log.as_mut() else { continue };
             let before = log.log_start_offset();
-            let grown = log.tick(&mut cx);
+            log.tick(&mut cx);
+            let grown = log.retain(&mut cx);
             assert_eq!(grown, log.log_start_offset() > before, "{}", at.dir);
             if !at.opening && !at.abandoned && *log.state() == LogState::Online {
                 at.model.on_log_start(log.log_start_offset().0, false, &at.settings, now.wall.0);

@@ -95,8 +95,8 @@ fn draw_config(rng: &mut Rng) -> Vec<(String, String)> {
     if rng.one_in(2) {
         set("auto.create.topics.enable", "false".to_owned());
     }
-    if rng.one_in(2) {
-        set("log.retention.check.interval.ms", "1000".to_owned());
+    if !rng.one_in(4) {
+        set("log.retention.check.interval.ms", (500 << rng.below(4)).to_string());
     }
     if rng.one_in(3) {
         set("max.incremental.fetch.session.cache.slots", "2".to_owned());
