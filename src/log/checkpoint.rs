@@ -1,7 +1,7 @@
 //! What a log must know to open without reading its segments, as bytes.
 //!
 //! ```text
-//! version u16 = 2 | crc u32 (CRC-32 IEEE of all that follows) | whole u8 (0 or 1) | log_start_offset i64
+//! version u16 = 2 | crc u32 (CRC-32 IEEE of all that follows) | flags u8 | log_start_offset i64
 //! flushed_offset i64 |
 //! first segment's log address u64 | segment count u32 | per segment:
 //!     base_offset i64 | size u32 | created i64 | first_timestamp i64 (-1 none)
@@ -11,8 +11,9 @@
 //! cleaned_offset i64 | last sequence given u32 | replaced count u32 | per replaced file: base_offset i64
 //! epochs length u32 | epochs | producers length u32 | producers
 //! ```
-//! Big endian. It describes the log up to `flushed_offset` and no byte further: what it says of producers must be in
-//! the segments after a crash, or a producer's retry would be taken for a duplicate of something that is lost.
+//! Big endian. Flags: 1 whole, 2 relaxed. It describes the log up to `flushed_offset` and no byte further: what it says
+//! of producers must be in the segments after a crash, or a producer's retry would be taken for a duplicate of something
+//! that is lost.
 
 use core::fmt;
 
@@ -25,6 +26,8 @@ use crate::producers::Producers;
 
 const VERSION: u16 = 2;
 const HEAD_BYTES: usize = 6;
+const FLAG_WHOLE: u8 = 1;
+const FLAG_RELAXED: u8 = 2;
 const SEGMENT_BYTES: usize = 52;
 
 /// One segment as the checkpoint knows it.
@@ -44,12 +47,21 @@ pub struct CheckpointSegment {
     pub cleaned: Option<u32>,
 }
 
+/// What a checkpoint says of the log behind its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Behind {
+    /// Nothing stood there when it was taken. Only of such a log a clean stop says that it need not be recovered: a
+    /// full disk may have kept another from coming to rest.
+    pub whole: bool,
+    /// What is written there may not have been synced: a power failure may have taken any part of it.
+    pub relaxed: bool,
+}
+
 /// The content of a checkpoint.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// Whether nothing lay behind `flushed_offset` when it was taken. Only of such a log a clean stop says that it
-    /// need not be recovered: a full disk may have kept another from coming to rest.
-    pub whole: bool,
+    /// What stands behind its end.
+    pub behind: Behind,
     /// The first offset a client may read.
     pub log_start_offset: Offset,
     /// Up to where the checkpoint describes the log.
@@ -83,13 +95,13 @@ impl fmt::Display for CheckpointError {
 }
 
 impl Checkpoint {
-    /// Its bytes, with a `log_start_offset` that may have grown since.
+    /// Its bytes, with a `log_start_offset` that may have grown since, and with what stands behind its end now.
     #[must_use]
-    pub fn encode(&self, log_start_offset: Offset, whole: bool) -> Vec<u8> {
+    pub fn encode(&self, log_start_offset: Offset, behind: Behind) -> Vec<u8> {
         let log_start_offset = self.log_start_offset.max(log_start_offset);
         let mut out = vec![0; HEAD_BYTES];
         out[..2].copy_from_slice(&VERSION.to_be_bytes());
-        out.push(u8::from(whole));
+        out.push(u8::from(behind.whole) * FLAG_WHOLE | u8::from(behind.relaxed) * FLAG_RELAXED);
         out.extend_from_slice(&log_start_offset.0.to_be_bytes());
         out.extend_from_slice(&self.flushed_offset.0.to_be_bytes());
         out.extend_from_slice(&self.start.to_be_bytes());
@@ -128,7 +140,7 @@ impl Checkpoint {
         if version != VERSION || crc32fast::hash(rest) != crc {
             return Err(CheckpointError);
         }
-        let [whole] = take::<1>(&mut rest)?;
+        let [flags] = take::<1>(&mut rest)?;
         let log_start_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
         let flushed_offset = Offset(i64::from_be_bytes(take(&mut rest)?));
         let start = u64::from_be_bytes(take(&mut rest)?);
@@ -147,12 +159,15 @@ impl Checkpoint {
         let epochs = Epochs::decode(take_part(&mut rest)?).map_err(|_| CheckpointError)?;
         let producers =
             Producers::decode(take_part(&mut rest)?, producers_max).map_err(|_| CheckpointError)?;
-        if !rest.is_empty() || whole > 1 || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset) {
+        if !rest.is_empty()
+            || flags & !(FLAG_WHOLE | FLAG_RELAXED) != 0
+            || !segments.is_sorted_by(|a, b| a.base_offset < b.base_offset)
+        {
             return Err(CheckpointError);
         }
-        let whole = whole == 1;
+        let behind = Behind { whole: flags & FLAG_WHOLE != 0, relaxed: flags & FLAG_RELAXED != 0 };
         Ok(Checkpoint {
-            whole,
+            behind,
             log_start_offset,
             flushed_offset,
             start,

@@ -70,8 +70,10 @@ impl Log {
         self.capture_if_due();
         let end_offset = self.tail.offset_at(end, self.log_end_offset);
         let write = self.tail.write_parts(self.written, end, position, &prefix);
+        let (durability, may_leave_unsynced) = (self.settings.durability, self.may_leave_unsynced());
         let segment = &mut self.segments[i];
         let prepared_before = segment.prepared;
+        let sync = durability == Durability::Sync || !may_leave_unsynced;
         segment.prepared = segment.prepared.max(block_ceil(end - segment.start));
         segment.prepare_to = segment.prepare_to.max(segment.prepared);
         self.commit = Some(Commit {
@@ -80,10 +82,10 @@ impl Log {
             extends: segment.prepared > prepared_before,
             prepared_before,
             base_offset,
+            sync,
             last_block: write.last_block,
             started: cx.now.mono,
         });
-        let sync = self.settings.durability == Durability::Sync;
         let op = DiskOp::Write { file, offset: block_floor(position), parts: write.parts, sync };
         self.start(Job::Commit, op, cx);
     }
@@ -150,14 +152,20 @@ impl Log {
         }
         self.progress.committed =
             Some(Committed { bytes: commit.end - self.written, started: commit.started });
+        self.note_synced(&commit);
         self.written = commit.end;
         self.written_offset = commit.end_offset;
         self.last_block = LastBlock::Known(commit.last_block.unwrap_or_default());
-        if self.settings.durability != Durability::Memory {
-            self.flushed_offset = self.flushed_offset.max(commit.end_offset);
+        match self.settings.durability {
+            Durability::Sync if self.unsynced => {}
+            Durability::Sync | Durability::Write => {
+                self.flushed_offset = self.flushed_offset.max(commit.end_offset);
+            }
+            Durability::Memory => {}
         }
         self.publish_captured();
         self.on_segments_written(cx);
+        self.sync_if_wanted(false, cx);
         self.store_last_index(cx);
         self.prepare_ahead(cx);
     }

@@ -130,6 +130,13 @@ pub enum DiskOp {
         /// Size in bytes, a multiple of 4096.
         bytes: u64,
     },
+    /// Brings what completed writes have left in caches to stable storage, whichever process wrote it. Writes under way
+    /// are not covered. Durability: everything written before is on stable storage when it completes. After an error
+    /// nothing is known of it, and trying again proves nothing.
+    Sync {
+        /// The segment.
+        file: FileHandle,
+    },
     /// Writes zeros over `[offset, offset + len)` and syncs; extends the file where needed. Both multiples of 4096.
     Zero {
         /// The segment.

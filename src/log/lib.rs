@@ -26,6 +26,7 @@ mod scan;
 mod recovering;
 mod waiting;
 pub mod log;
+mod syncing;
 mod commit;
 mod prepare;
 mod indexing;

@@ -228,6 +228,8 @@ pub(crate) enum Job {
     ClearFirst { base_offset: Offset },
     /// A segment's file is being opened.
     Open { base_offset: Offset },
+    /// What was written to a segment without a sync, up to a position.
+    Sync { base_offset: Offset, to: u32 },
     /// Zeros ahead of the tail.
     Zero { base_offset: Offset, to: u64 },
     /// The next segment's file is on its way.
@@ -291,6 +293,8 @@ pub(crate) struct Commit {
     pub prepared_before: u64,
     /// Which segment.
     pub base_offset: Offset,
+    /// Whether it is on stable storage when it completes.
+    pub sync: bool,
     /// The content of its last block, if that is not full.
     pub last_block: Option<Bytes>,
     /// When it was handed to the disk.
@@ -334,6 +338,10 @@ pub(crate) struct CheckpointMark {
     pub changes: u64,
     /// The log start in it.
     pub log_start_offset: Offset,
+    /// Up to where it vouches for the log.
+    pub flushed_offset: Offset,
+    /// Whether it allows for writes without a sync behind it.
+    pub relaxed: bool,
 }
 
 /// What stands before `written` in the block that `written` lies in.
@@ -386,6 +394,8 @@ pub struct Log {
     pub(crate) last_block: LastBlock,
     pub(crate) commit: Option<Commit>,
     pub(crate) next: NextSegment,
+    /// Below `written` there may be bytes that are not on stable storage.
+    pub(crate) unsynced: bool,
     /// The file system had no room when it was last asked for some.
     pub(crate) space_full: bool,
     /// No further append: the broker stops.
@@ -441,7 +451,7 @@ impl Log {
         });
         log.snapshot = checkpoint.clone().map(|checkpoint| (checkpoint, CheckpointMark::default()));
         match checkpoint {
-            Some(checkpoint) if clean && checkpoint.whole => log.begin_clean(checkpoint),
+            Some(checkpoint) if clean && checkpoint.behind.whole => log.begin_clean(checkpoint),
             checkpoint => log.begin_recovery(checkpoint, cx),
         }
         log
@@ -471,6 +481,7 @@ impl Log {
             last_block: LastBlock::Known(Bytes::new()),
             commit: None,
             next: NextSegment::None,
+            unsynced: false,
             space_full: false,
             stopping: false,
             gives_up: None,
@@ -705,6 +716,7 @@ impl Log {
             Job::CreateFirst { base_offset } => self.on_first_created(base_offset, result, cx),
             Job::ClearFirst { base_offset } => self.on_first_cleared(base_offset, result, cx),
             Job::Open { base_offset } => self.on_segment_opened(base_offset, result, cx),
+            Job::Sync { base_offset, to } => self.on_synced(base_offset, to, result, cx),
             Job::Zero { base_offset, to } => self.on_zeroed(base_offset, to, result, cx),
             Job::Next(step) => self.on_next(step, result, cx),
             Job::NameNext { base_offset } => self.on_next_named(base_offset, result, cx),
@@ -827,18 +839,20 @@ impl Log {
     }
 
     /// Prepares for the end: no further append; what is in memory is written, indexes are stored. Wait for `is_idle`,
-    /// then take the `checkpoint`.
-    pub fn seal_for_shutdown(&mut self, cx: &mut LogCx<'_>) {
+    /// then take the `checkpoint`. Returns whether `flushed_offset` has grown, as `end_turn` does.
+    pub fn seal_for_shutdown(&mut self, cx: &mut LogCx<'_>) -> bool {
         self.stopping = true;
-        self.end_turn(cx);
+        let moved = self.end_turn(cx);
+        self.sync_if_wanted(false, cx);
         self.store_last_index(cx);
+        moved
     }
 
     /// Whether nothing is under way and nothing waits to be written, except for room when the end has begun.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let written = self.written == self.tail.end() || matches!(self.state, LogState::Offline(_));
-        self.jobs.is_empty() && (written || self.lacks_room())
+        let at_rest = self.written == self.tail.end() && !self.unsynced;
+        self.jobs.is_empty() && (at_rest || self.lacks_room() || matches!(self.state, LogState::Offline(_)))
     }
 
     /// Whether the end has begun and a full disk keeps what was appended from being written: it will not be, and is
@@ -862,5 +876,6 @@ impl Log {
         assert!(self.segments.iter().zip(self.segments.iter().skip(1)).all(|(a, b)| a.end() == b.start));
         assert!(self.segments.back().is_some_and(|active| active.end() == self.tail.end()));
         assert!(self.jobs.iter().filter(|(_, job)| matches!(job, Job::Commit)).count() <= 1);
+        assert!(self.unsynced || self.is_synced(self.written), "what is not synced is known");
     }
 }

@@ -7,7 +7,7 @@ use corelane_base::rng::Rng;
 use corelane_base::time::WallMs;
 
 use crate::batch;
-use crate::checkpoint::{Checkpoint, CheckpointSegment};
+use crate::checkpoint::{Behind, Checkpoint, CheckpointSegment};
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken};
 use crate::epochs::Epochs;
 use crate::index::MaxTimestamp;
@@ -93,7 +93,7 @@ fn checkpoint() -> Checkpoint {
         cleaned: max_timestamp.map(|_| 7),
     };
     Checkpoint {
-        whole: false,
+        behind: Behind::default(),
         log_start_offset: Offset(12),
         flushed_offset: Offset(40),
         start: 1_000,
@@ -110,7 +110,12 @@ fn checkpoint() -> Checkpoint {
 #[test]
 fn checkpoint_round_trip_and_every_truncation() {
     let stored = checkpoint();
-    let bytes = stored.encode(Offset(3), false);
+    for (whole, relaxed) in [(false, true), (true, false), (true, true)] {
+        let behind = Behind { whole, relaxed };
+        let found = Checkpoint::decode(&stored.encode(Offset(3), behind), 10).unwrap();
+        assert_eq!(found.behind, behind);
+    }
+    let bytes = stored.encode(Offset(3), Behind::default());
     let found = Checkpoint::decode(&bytes, 10).unwrap();
     assert_eq!((found.log_start_offset, found.flushed_offset, found.start), (Offset(12), Offset(40), 1_000));
     assert_eq!(found.segments, stored.segments);
@@ -118,11 +123,9 @@ fn checkpoint_round_trip_and_every_truncation() {
     assert_eq!((found.cleaned_offset, found.cleaned_sequence), (Offset(30), 9));
     assert_eq!(found.replaced, stored.replaced);
     assert_eq!(found.epochs, stored.epochs);
-    assert_eq!(found.encode(Offset(0), false), bytes);
-    assert_eq!(
-        Checkpoint::decode(&stored.encode(Offset(20), false), 10).unwrap().log_start_offset,
-        Offset(20)
-    );
+    assert_eq!(found.encode(Offset(0), found.behind), bytes);
+    let later = stored.encode(Offset(20), Behind::default());
+    assert_eq!(Checkpoint::decode(&later, 10).unwrap().log_start_offset, Offset(20));
     for len in 0..bytes.len() {
         assert!(Checkpoint::decode(&bytes[..len], 10).is_err(), "cut at {len}");
     }
@@ -135,7 +138,7 @@ fn checkpoint_round_trip_and_every_truncation() {
 
 #[test]
 fn hostile_checkpoint_lengths_with_a_right_checksum() {
-    let bytes = checkpoint().encode(Offset(0), false);
+    let bytes = checkpoint().encode(Offset(0), Behind::default());
     for at in 6..bytes.len() - 3 {
         for value in [u32::MAX, i32::MAX as u32, 0x0100_0000] {
             let mut damaged = bytes.clone();

@@ -399,6 +399,7 @@ impl Log {
         if i < sealed_count && self.segments[i].end() == self.written {
             self.last_block = crate::log::LastBlock::Known(bytes::Bytes::new());
             self.store_index(i, cx);
+            self.start_sync(i, cx);
             self.close_sealed();
         }
     }

@@ -203,7 +203,7 @@ impl Log {
             .segments
             .iter()
             .take(sealed_count)
-            .filter(|segment| segment.end() <= written && segment.has_name() && segment.zeroing.is_none())
+            .filter(|segment| segment.end() <= written && segment.may_close())
             .filter(|segment| segment.handle().is_some() || matches!(segment.index, IndexState::Whole(_)))
             .map(|segment| (segment.used, segment.base_offset))
             .collect();
@@ -225,7 +225,7 @@ impl Log {
         let sealed_count = self.segments.len().saturating_sub(1);
         for segment in self.segments.iter_mut().take(sealed_count) {
             let unused = now.since(segment.used) > SEALED_UNUSED;
-            if unused && segment.end() <= written && segment.has_name() && segment.zeroing.is_none() {
+            if unused && segment.end() <= written && segment.may_close() {
                 segment.close();
             }
         }

@@ -29,6 +29,8 @@ pub struct TailCheck {
     pub until: u64,
     /// The last byte that is not zero.
     pub last_nonzero: Option<u64>,
+    /// What may not be on stable storage is written again up to here; `None` before that has begun.
+    pub rewritten: Option<u64>,
 }
 
 /// What the operation under way is for.
@@ -42,6 +44,8 @@ pub enum Phase {
     Scanning,
     /// A `next.log` that holds batches gets its name.
     Naming,
+    /// The index of a file that is no segment is being removed.
+    RemovingIndex,
     /// A file that is no segment is being removed.
     Removing,
     /// The index of a segment that compaction has replaced is being removed.
@@ -96,15 +100,18 @@ pub struct Recovery {
     pub end_position: u64,
     /// They end at something that is no batch, not at zeros.
     pub ends_invalid: bool,
+    /// Behind the checkpoint there may be writes without a sync: any damage is cut.
+    pub relaxed: bool,
     /// What the operation under way is for.
     pub phase: Phase,
 }
 
 impl Recovery {
-    /// One that waits for the list of files.
+    /// One that waits for the list of files. `relaxed`: what to hold the log for without a checkpoint that tells.
     #[must_use]
-    pub fn new(checkpoint: Option<Checkpoint>) -> Recovery {
+    pub fn new(checkpoint: Option<Checkpoint>, relaxed: bool) -> Recovery {
         Recovery {
+            relaxed,
             checkpoint,
             candidates: VecDeque::new(),
             indexed: Vec::new(),

@@ -27,7 +27,7 @@
 //! failed, or that was under way, and be read back from a cache. From here on it counts as flushed, so it is made so.
 //!
 //! Logs whose durability is relaxed may lose acknowledged data with the power supply, in any order of blocks: there the
-//! log is cut at the first damage, with a notice.
+//! log is cut at the first damage, with a notice, and all that is kept is written once more. See `syncing.rs`.
 
 use bytes::{Bytes, BytesMut};
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer, block_ceil, block_floor};
@@ -48,6 +48,9 @@ use crate::segment::{
 };
 use crate::settings::{Durability, NoticeLevel};
 use crate::tail::Tail;
+
+/// What is written once more in one step.
+const REWRITE_BYTES: u64 = 1 << 20;
 
 impl Log {
     /// Takes a clean stop's checkpoint at its word.
@@ -97,14 +100,21 @@ impl Log {
         for segment in &mut self.segments {
             segment.written_max = segment.max_timestamp;
         }
+        let relaxed = self.snapshot.as_ref().is_some_and(|(checkpoint, _)| checkpoint.behind.relaxed);
         self.written = end;
         self.written_offset = self.log_end_offset;
         self.flushed_offset = self.log_end_offset;
         let first = self.segments.front().map_or(self.log_end_offset, |first| first.base_offset);
         self.log_start_offset = self.log_start_offset.max(first).min(self.log_end_offset);
         // It is what the checkpoint says, or what the files themselves say.
-        self.stored =
-            CheckpointMark { written: end, changes: self.changes, log_start_offset: self.log_start_offset };
+        self.stored = CheckpointMark {
+            written: end,
+            changes: self.changes,
+            log_start_offset: self.log_start_offset,
+            flushed_offset: self.log_end_offset,
+            relaxed,
+        };
+        self.taken = self.stored;
         self.epochs.trim_start(self.log_start_offset);
         if !matches!(self.last_block, LastBlock::Known(ref block) if !block.is_empty()) {
             self.last_block = LastBlock::Unknown;
@@ -115,7 +125,9 @@ impl Log {
     }
 
     pub(crate) fn begin_recovery(&mut self, checkpoint: Option<Checkpoint>, cx: &mut LogCx<'_>) {
-        self.recovery = Some(Box::new(Recovery::new(checkpoint)));
+        let setting = self.settings.durability != Durability::Sync;
+        let relaxed = checkpoint.as_ref().map_or(setting, |checkpoint| checkpoint.behind.relaxed);
+        self.recovery = Some(Box::new(Recovery::new(checkpoint, relaxed)));
         self.start(Job::Recovery, DiskOp::List { path: self.dir.clone() }, cx);
     }
 
@@ -141,6 +153,7 @@ impl Log {
                 recovery.named_next = false;
                 self.begin_candidate(cx);
             }
+            (Phase::RemovingIndex, Ok(_)) => self.recover_with(Phase::Removing, DiskOp::Remove { path }, cx),
             (Phase::Removing, Ok(_)) => self.begin_candidate(cx),
             (Phase::UnindexingCleaned { base_offset, sequence }, Ok(_)) => {
                 self.name_cleaned(base_offset, sequence, cx)
@@ -148,8 +161,7 @@ impl Log {
             (Phase::NamingCleaned, Ok(_)) => self.list_again(cx),
             (Phase::Behind(check), Ok(DiskOutcome::Read(bytes))) => self.on_behind(check, &bytes, cx),
             (Phase::Rereading(check), Ok(DiskOutcome::Read(bytes))) => self.rewrite(check, &bytes, cx),
-            (Phase::Rewriting(_), Ok(_)) if recovery.sealing => self.begin_next(cx),
-            (Phase::Rewriting(check), Ok(_)) => self.repair_rest(check, cx),
+            (Phase::Rewriting(check), Ok(_)) => self.reread(check, cx),
             (Phase::Zeroing, Ok(_)) => self.drop_index(cx),
             (Phase::Unindexing, Ok(_)) => self.finish_recovery(cx),
             (_, Err(error)) => self.go_offline(OfflineReason::FileFailed { path, error }, cx),
@@ -313,7 +325,8 @@ impl Log {
         {
             let end = u64::from(last.size);
             recovery.sealing = true;
-            return self.reread(TailCheck { end, looked: end, until: end, last_nonzero: None }, cx);
+            return self
+                .reread(TailCheck { end, looked: end, until: end, last_nonzero: None, rewritten: None }, cx);
         }
         self.begin_next(cx);
     }
@@ -406,9 +419,9 @@ impl Log {
 
     /// A file that does not continue the log by name: `base_offset` of its first batch, if it has one.
     fn on_extra(&mut self, base_offset: Option<Offset>, cx: &mut LogCx<'_>) {
-        let strict = self.settings.durability == Durability::Sync;
         let expected = self.log_end_offset;
         let Some(recovery) = self.recovery.as_mut() else { return };
+        let strict = !recovery.relaxed;
         let path = recovery.path(&self.dir);
         recovery.extra_file = None;
         recovery.extra = false;
@@ -417,6 +430,8 @@ impl Log {
             let to = format!("{}/{}", self.dir, log_name(expected));
             return self.recover_with(Phase::Naming, DiskOp::Rename { from: path, to }, cx);
         }
+        let dropped = recovery.open_offset;
+        let indexed = !recovery.named_next && recovery.indexed.contains(&dropped);
         recovery.named_next = false;
         if base_offset.is_some() && strict {
             return self.go_offline(self.broken_chain(), cx);
@@ -429,6 +444,10 @@ impl Log {
             );
         }
         // Its name may be needed again: nothing goes on before it is gone.
+        if indexed {
+            let path = format!("{}/{}", self.dir, index_name(dropped));
+            return self.recover_with(Phase::RemovingIndex, DiskOp::Remove { path }, cx);
+        }
         self.recover_with(Phase::Removing, DiskOp::Remove { path }, cx);
     }
 
@@ -449,8 +468,14 @@ impl Log {
             return self.begin_empty(self.log_end_offset, cx);
         };
         let position = u64::from(last.size);
-        let until = (position + 2 * self.torn_bytes_max()).min(last.prepared);
-        self.look_on(TailCheck { end: position, looked: position, until, last_nonzero: None }, cx);
+        // Without syncs, anything may have been lost in front of anything.
+        let relaxed = self.recovery.as_ref().is_some_and(|recovery| recovery.relaxed);
+        let looked_at = if relaxed { u64::MAX } else { position + 2 * self.torn_bytes_max() };
+        let until = looked_at.min(last.prepared);
+        self.look_on(
+            TailCheck { end: position, looked: position, until, last_nonzero: None, rewritten: None },
+            cx,
+        );
     }
 
     fn look_on(&mut self, check: TailCheck, cx: &mut LogCx<'_>) {
@@ -461,16 +486,12 @@ impl Log {
             let op = DiskOp::Read { file, offset: check.looked, len };
             return self.recover_with(Phase::Behind(check), op, cx);
         }
+        let relaxed = self.recovery.as_ref().is_some_and(|recovery| recovery.relaxed);
         match check.last_nonzero {
             None => self.reread(check, cx),
-            Some(at) if at >= check.end + self.torn_bytes_max() => {
-                if self.settings.durability == Durability::Sync {
-                    let path = self.segments.back().map_or(String::new(), |last| last.path(&self.dir));
-                    self.go_offline(OfflineReason::Corrupt { path, position: check.end }, cx);
-                } else {
-                    let prepared = self.segments.back().map_or(0, |last| last.prepared);
-                    self.cut(TailCheck { last_nonzero: prepared.checked_sub(1), ..check }, cx);
-                }
+            Some(at) if at >= check.end + self.torn_bytes_max() && !relaxed => {
+                let path = self.segments.back().map_or(String::new(), |last| last.path(&self.dir));
+                self.go_offline(OfflineReason::Corrupt { path, position: check.end }, cx);
             }
             Some(_) => self.cut(check, cx),
         }
@@ -503,40 +524,46 @@ impl Log {
         self.reread(check, cx);
     }
 
-    /// Reads what may not be on stable storage.
-    fn reread(&mut self, check: TailCheck, cx: &mut LogCx<'_>) {
+    /// Reads the next part of what may not be on stable storage: what the last write may have brought, and of a relaxed
+    /// log all that the checkpoint does not vouch for. A sync would not do: of a write whose sync has failed once, a
+    /// later sync may say anything.
+    fn reread(&mut self, mut check: TailCheck, cx: &mut LogCx<'_>) {
         let torn_bytes_max = self.torn_bytes_max();
         let Some(recovery) = self.recovery.as_ref() else { return };
         let scan_start = recovery.scan_start;
         if check.end == scan_start && check.last_nonzero.is_none() {
             return self.drop_index(cx);
         }
+        let last_write = if recovery.relaxed { 0 } else { check.end.saturating_sub(torn_bytes_max) };
+        let from = check.rewritten.unwrap_or(block_floor(scan_start.max(last_write)));
+        check.rewritten = Some(from);
+        if from >= check.end {
+            return if recovery.sealing { self.begin_next(cx) } else { self.repair_rest(check, cx) };
+        }
         let last = self.segments.back().expect("the check is about a segment");
         let file = last.handle().cloned().expect("the last file is open");
-        let from = block_floor(scan_start.max(check.end.saturating_sub(torn_bytes_max)));
-        if from == check.end {
-            return self.repair_rest(check, cx);
-        }
-        let len = u32::try_from(check.end - from).expect("a commit is smaller than 4 GiB");
+        let len = u32::try_from((check.end - from).min(REWRITE_BYTES)).expect("a step is small");
         self.recover_with(Phase::Rereading(check), DiskOp::Read { file, offset: from, len }, cx);
     }
 
-    fn rewrite(&mut self, check: TailCheck, bytes: &Bytes, cx: &mut LogCx<'_>) {
+    fn rewrite(&mut self, mut check: TailCheck, bytes: &Bytes, cx: &mut LogCx<'_>) {
         let last = self.segments.back().expect("the check is about a segment");
-        let from = check.end.checked_sub(bytes.len() as u64).filter(|&from| from == block_floor(from));
-        let Some(offset) = from.filter(|_| !bytes.is_empty()) else {
+        let offset = check.rewritten.expect("reread says from where");
+        let end = offset + bytes.len() as u64;
+        if end != check.end.min(offset + REWRITE_BYTES) {
             let path = last.path(&self.dir);
-            return self.go_offline(OfflineReason::Corrupt { path, position: check.end }, cx);
-        };
+            return self.go_offline(OfflineReason::Corrupt { path, position: end }, cx);
+        }
         let file = last.handle().cloned().expect("the last file is open");
         let padded = block_ceil(bytes.len() as u64) as usize;
         let mut blocks: BytesMut = aligned_buffer(padded);
         blocks.extend_from_slice(bytes);
         blocks.resize(padded, 0);
         let sealing = self.recovery.as_ref().is_some_and(|recovery| recovery.sealing);
-        if !sealing {
+        if !sealing && end == check.end {
             self.last_block = LastBlock::Known(bytes.slice((block_floor(check.end) - offset) as usize..));
         }
+        check.rewritten = Some(offset + padded as u64);
         let op = DiskOp::Write { file, offset, parts: vec![blocks.freeze()], sync: true };
         self.recover_with(Phase::Rewriting(check), op, cx);
     }

@@ -16,7 +16,7 @@ use crate::settings::NoticeLevel;
 
 impl Log {
     /// Raises `log_start_offset` to `before` (at most `flushed_offset`); answers what it is then. It never falls.
-    /// Durability: with the next checkpoint that is stored. Errors: `OutOfRange` beyond `flushed_offset`.
+    /// Durability: once `start_stored` has come so far. Errors: `OutOfRange` beyond `flushed_offset`.
     pub fn delete_records(&mut self, before: Offset, cx: &mut LogCx<'_>) -> Result<Offset, ReadError> {
         match self.state {
             LogState::Opening => return Err(ReadError::Opening),
@@ -27,6 +27,7 @@ impl Log {
             return Err(ReadError::OutOfRange);
         }
         self.raise_start(before, cx);
+        self.sync_if_wanted(false, cx);
         Ok(self.log_start_offset)
     }
 
@@ -42,6 +43,7 @@ impl Log {
         self.drop_deleted(cx);
         self.release_doomed(cx);
         self.release_replaced(cx);
+        self.sync_if_wanted(true, cx);
         self.prepare_ahead(cx);
         self.close_unused(cx.now.mono);
     }
@@ -127,11 +129,13 @@ impl Log {
         self.drop_deleted(cx);
     }
 
-    /// Takes out the segments below `log_start_offset` that nothing is under way with.
+    /// Takes out the segments below `log_start_offset` that nothing is under way with. Not before they are synced: until
+    /// a checkpoint without them is stored, recovery goes through them, and what it finds damaged ends the log.
     fn drop_deleted(&mut self, cx: &mut LogCx<'_>) {
         while self.segments.len() > 1
             && self.segments[1].base_offset <= self.log_start_offset
             && self.segments[0].end() <= self.written
+            && self.segments[0].is_synced()
             && self.segments[0].has_name()
         {
             let segment = self.segments.pop_front().expect("there are two");

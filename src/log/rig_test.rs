@@ -153,6 +153,7 @@ impl Disk {
                 self.files.insert(path, Arc::new(Mutex::new(data.to_vec())));
                 Ok(DiskOutcome::Done)
             }
+            DiskOp::Sync { .. } => Ok(DiskOutcome::Done),
             DiskOp::Space => Ok(DiskOutcome::Space { total: 0, free: 0 }),
         }
     }

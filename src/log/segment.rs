@@ -119,6 +119,12 @@ pub struct Segment {
     pub prepare_to: u64,
     /// Zeros being written at `prepared`.
     pub zeroing: Option<DiskToken>,
+    /// Where the last write without a sync ended, in bytes.
+    pub unsynced_to: u32,
+    /// Up to where a sync has made up for that, in bytes.
+    pub synced_to: u32,
+    /// A sync is under way.
+    pub syncing: bool,
     /// Its index.
     pub index: IndexState,
     /// When a read last needed it.
@@ -144,6 +150,9 @@ impl Segment {
             prepared: 0,
             prepare_to: 0,
             zeroing: None,
+            unsynced_to: 0,
+            synced_to: 0,
+            syncing: false,
             index: IndexState::Whole(SegmentIndex::new(base_offset, index_interval_bytes)),
             used: Mono(0),
         }
@@ -213,6 +222,18 @@ impl Segment {
         self.file = SegmentFile::Open(file);
         self.prepared = self.prepared.max(corelane_base::aligned::block_floor(len));
         self.prepare_to = self.prepare_to.max(self.prepared);
+    }
+
+    /// Whether nothing is going on, or still to be done, that needs the handle.
+    #[must_use]
+    pub fn may_close(&self) -> bool {
+        self.has_name() && self.zeroing.is_none() && self.is_synced()
+    }
+
+    /// Whether all that is written is on stable storage.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.synced_to >= self.unsynced_to
     }
 
     /// Lets go of what can be had again: the handle and, its index being stored, the index. For sealed segments.

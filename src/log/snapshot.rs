@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use corelane_base::id::Offset;
 
-use crate::checkpoint::{Checkpoint, CheckpointSegment};
+use crate::checkpoint::{Behind, Checkpoint, CheckpointSegment};
 use crate::log::{CheckpointMark, Log, LogState};
 
 /// Bytes behind the last checkpoint that are worth a new one: what a start after a crash reads of a log.
@@ -17,24 +17,26 @@ const CHECKPOINT_BYTES: u64 = 64 << 20;
 
 impl Log {
     /// What `open` wants to be given: describes the log up to some offset at or below `flushed_offset`; up to its end
-    /// if nothing waits to be written. Before recovery is through, what `open` was given (empty for nothing).
+    /// if nothing waits to be written. Of a log that is not online, as much as is known for certain: empty for nothing.
     ///
     /// What is given never falls behind what was given before, so that files may be let go of once a checkpoint without
     /// them is stored.
     #[must_use]
     pub fn checkpoint(&mut self) -> Bytes {
-        let at_rest = self.written == self.tail.end() && self.files_named(self.written);
-        let at_rest = at_rest && self.state == LogState::Online;
-        if at_rest {
+        let online = self.state == LogState::Online;
+        let written = self.written == self.tail.end() && !self.unsynced;
+        let whole = online && written && self.files_named(self.written);
+        if whole {
             self.capture_at_rest();
         }
         let Some((captured, mark)) = &self.snapshot else {
             self.taken = CheckpointMark::default();
             return Bytes::new();
         };
+        let relaxed = self.is_relaxed() || (!online && (captured.behind.relaxed || self.stored.relaxed));
         let log_start_offset = self.start_storable().max(captured.log_start_offset);
-        self.taken = CheckpointMark { log_start_offset, ..*mark };
-        captured.encode(log_start_offset, at_rest).into()
+        self.taken = CheckpointMark { log_start_offset, relaxed, ..*mark };
+        captured.encode(log_start_offset, Behind { whole, relaxed }).into()
     }
 
     /// The log start that is on stable storage: whatever befalls the broker, the log will not start before it.
@@ -43,10 +45,24 @@ impl Log {
         self.stored.log_start_offset
     }
 
-    /// The log start that `checkpoint` would hold now.
+    /// The log start that `checkpoint` would hold now. Never beyond what a power failure leaves: a log that begins
+    /// behind its own end could give offsets twice.
     #[must_use]
     pub fn start_storable(&self) -> Offset {
-        self.log_start_offset
+        let safe = if self.unsynced {
+            self.snapshot
+                .as_ref()
+                .map_or(self.stored.log_start_offset, |(captured, _)| captured.flushed_offset)
+        } else {
+            self.written_offset
+        };
+        self.log_start_offset.min(safe)
+    }
+
+    /// The end that the last stored checkpoint vouches for: not even a power failure takes what lies before it.
+    #[must_use]
+    pub fn end_stored(&self) -> Offset {
+        self.stored.flushed_offset
     }
 
     /// Whether enough has changed since `checkpoint_stored` that a new checkpoint is worth its bytes.
@@ -62,7 +78,9 @@ impl Log {
     }
 
     fn is_behind(&self, mark: CheckpointMark) -> bool {
-        self.changes != mark.changes || self.written.saturating_sub(mark.written) >= CHECKPOINT_BYTES
+        self.changes != mark.changes
+            || self.is_relaxed() != mark.relaxed
+            || self.written.saturating_sub(mark.written) >= CHECKPOINT_BYTES
     }
 
     /// Whether recovery finds everything below the log address `at` under its segment's name.
@@ -87,7 +105,7 @@ impl Log {
             cleaned: segment.cleaned,
         });
         let captured = Checkpoint {
-            whole: false,
+            behind: Behind::default(),
             log_start_offset: self.log_start_offset,
             flushed_offset: self.log_end_offset,
             start: self.segments.front().map_or(0, |first| first.start),
@@ -99,8 +117,14 @@ impl Log {
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
         };
-        let log_start_offset = self.log_start_offset;
-        (captured, CheckpointMark { written: self.tail.end(), changes: self.changes, log_start_offset })
+        let mark = CheckpointMark {
+            written: self.tail.end(),
+            changes: self.changes,
+            log_start_offset: self.log_start_offset,
+            flushed_offset: self.log_end_offset,
+            relaxed: self.is_relaxed(),
+        };
+        (captured, mark)
     }
 
     /// When a commit starts: captures the state if the last capture is too old.
@@ -116,6 +140,7 @@ impl Log {
         let end = self.capturing.as_ref().map(|(_, mark)| mark.written);
         if let Some(end) = end.filter(|&end| end <= self.written)
             && self.files_named(end)
+            && (!self.unsynced || self.is_synced(end))
         {
             let captured = self.capturing.take();
             let newer = |known: CheckpointMark, mark: CheckpointMark| {

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now};
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskToken};
-use corelane_log::log::LogState;
 use corelane_log::settings::NoticeLevel;
 
 use crate::checkpoint;
@@ -92,6 +91,7 @@ impl Shard {
             Phase::Finding(_) => self.on_found(now, token, result, fx),
             Phase::Recording { incarnation, token: expected } if *expected == token => {
                 let incarnation = *incarnation;
+                self.owner.on_checkpoint_stored(result.is_ok());
                 match result {
                     Ok(_) => {}
                     Err(DiskError::NoSpace) => {
@@ -267,13 +267,14 @@ impl Shard {
         }
     }
 
-    /// Stores the checkpoints of all logs that serve. One that does not is left out, so that the next start recovers
-    /// it by scanning, whatever the marker says.
+    /// Stores the checkpoints of all logs. That of one that is offline tells what was true before, so that deleted
+    /// records stay deleted, and that the log is to be recovered, whatever the marker says.
     fn store_checkpoint(&mut self, incarnation: u64, fx: &mut Effects) -> DiskToken {
         let mut logs: Vec<(PartitionKey, Bytes)> = Vec::new();
         self.owner.for_each(|partition| {
-            if matches!(partition.log.state(), LogState::Online) {
-                logs.push((partition.key, partition.log.checkpoint()));
+            let bytes = partition.log.checkpoint();
+            if !bytes.is_empty() {
+                logs.push((partition.key, bytes));
             }
         });
         let data = checkpoint::encode(incarnation, logs.iter().map(|(key, bytes)| (*key, &bytes[..])));

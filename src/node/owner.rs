@@ -646,7 +646,9 @@ impl Owner {
                 && partition.is_online()
                 && !partition.deleted
             {
-                partition.log.seal_for_shutdown(cx!(self, now, disk));
+                if partition.log.seal_for_shutdown(cx!(self, now, disk)) {
+                    self.on_flushed(slot, now, disk);
+                }
                 self.fail_unwritable(slot);
             }
         }

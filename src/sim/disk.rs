@@ -33,7 +33,8 @@ const EFBIG: i32 = 27;
 pub struct Faults {
     /// A write fails; any of its sectors may have arrived.
     pub write_error: u32,
-    /// A synced write fails in its sync: its bytes can be read, but a power failure may take any of them.
+    /// A synced write, or a sync, fails: the bytes can be read, but a power failure may take any of them, and no later
+    /// sync helps.
     pub sync_error: u32,
     /// A read fails.
     pub read_error: u32,
@@ -286,7 +287,13 @@ impl VirtualDisk {
     /// of files may still be under way.
     pub fn close(&mut self) {
         let writing = self.in_flight.values().find(|op| {
-            matches!(op.op, DiskOp::Write { .. } | DiskOp::WriteFile { .. } | DiskOp::CreateSegment { .. })
+            matches!(
+                op.op,
+                DiskOp::Write { .. }
+                    | DiskOp::Sync { .. }
+                    | DiskOp::WriteFile { .. }
+                    | DiskOp::CreateSegment { .. }
+            )
         });
         assert!(writing.is_none(), "a drained shard writes nothing any more: {writing:?}");
         self.crash(Crash::Kill);
@@ -399,7 +406,7 @@ impl VirtualDisk {
                 assert!(bytes.is_multiple_of(PAGE), "unaligned segment size {bytes}");
                 check_path(path);
             }
-            DiskOp::Read { file, .. } | DiskOp::ReadHistory { file, .. } => {
+            DiskOp::Read { file, .. } | DiskOp::ReadHistory { file, .. } | DiskOp::Sync { file } => {
                 let _ = self.file(file);
             }
             DiskOp::OpenSegment { path }
@@ -460,6 +467,14 @@ impl VirtualDisk {
                 Ok(DiskOutcome::Listed(self.list(&path)))
             }
             DiskOp::ReadFile { path, bytes_max } => self.read_file(&path, bytes_max),
+            DiskOp::Sync { file } => {
+                if self.hits(self.faults.sync_error) {
+                    self.file_mut(&file).bytes.fail_sync();
+                    return Err(DiskError::Io(EIO));
+                }
+                self.file_mut(&file).bytes.sync();
+                Ok(DiskOutcome::Done)
+            }
             DiskOp::Space => {
                 let free = self.free();
                 Ok(DiskOutcome::Space { total: self.capacity, free })
@@ -544,6 +559,11 @@ impl VirtualDisk {
                     self.file_mut(&file).bytes.zero_synced(offset, pages * PAGE);
                 }
             }
+            DiskOp::Sync { file } => {
+                if self.rng.one_in(2) {
+                    self.file_mut(&file).bytes.sync();
+                }
+            }
             DiskOp::Rename { .. } => {
                 if self.rng.one_in(2) {
                     let faults = core::mem::take(&mut self.faults);
@@ -612,7 +632,9 @@ impl VirtualDisk {
             return Err(DiskError::Io(EIO));
         }
         if sync && self.hits(self.faults.sync_error) {
-            self.file_mut(handle).bytes.write_unsynced(offset, &data);
+            let bytes = &mut self.file_mut(handle).bytes;
+            bytes.write_unsynced(offset, &data);
+            bytes.fail_sync();
             return Err(DiskError::Io(EIO));
         }
         let (offset, data) = self.disturbed(handle, offset, data);

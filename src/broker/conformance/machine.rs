@@ -9,7 +9,8 @@
 //!    B  length (4)                       that many bytes of a pattern
 //!    D  payload                          its place in the file (4) and the payload, once it is on disk
 //!    R  place (4), length (4)            that part of the file, read past the cache
-//!    S  count (4)                        the first one's place (4), once so many blocks are written, each by itself
+//!    S  count (4)                        the first one's place (4), once so many blocks are written, each by itself,
+//!                                        and the file is synced
 //!    F  length (4)                       the pattern, its middle third from the file
 //!    T  milliseconds (4), payload        the payload, after that time
 //!    W  milliseconds (4)                 the time waited (4), after that time
@@ -82,6 +83,7 @@ enum Purpose {
     Pattern,
     Commit(Vec<(Ask, Bytes, u64)>),
     Scattered(Ask),
+    Sync { ask: Ask, place: u32 },
     Read(Ask),
     Middle { ask: Ask, len: usize },
     Tour { ask: Ask, check: Check },
@@ -358,10 +360,14 @@ impl ProbeMachine {
                 let (left, first) = self.scattered.get_mut(&ask).expect("a scattered write under way");
                 *left -= 1;
                 if *left == 0 {
-                    let place = Bytes::copy_from_slice(&(*first as u32).to_le_bytes());
+                    let place = *first as u32;
                     self.scattered.remove(&ask);
-                    self.answer(ask, place);
+                    self.ask_disk(fx, DiskOp::Sync { file: self.file() }, Purpose::Sync { ask, place });
                 }
+            }
+            Purpose::Sync { ask, place } => {
+                assert!(matches!(outcome, DiskOutcome::Done), "not synced: {outcome:?}");
+                self.answer(ask, Bytes::copy_from_slice(&place.to_le_bytes()));
             }
             Purpose::Read(ask) => {
                 let DiskOutcome::Read(bytes) = outcome else { panic!("not read: {outcome:?}") };

@@ -182,6 +182,7 @@ fn paths(op: &DiskOp) -> Vec<&str> {
         | DiskOp::Read { .. }
         | DiskOp::ReadHistory { .. }
         | DiskOp::Zero { .. }
+        | DiskOp::Sync { .. }
         | DiskOp::Space => Vec::new(),
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn perform(site: &Site, op: DiskOp) -> Result<DiskOutcome, DiskError>
         DiskOp::Zero { file, offset, len } => {
             zero(file.get::<SegmentFile>(), offset, len).map(|()| DiskOutcome::Done)
         }
+        DiskOp::Sync { file } => sync(file.get::<SegmentFile>()).map(|()| DiskOutcome::Done),
         DiskOp::Rename { from, to } => site.rename(&from, &to),
         DiskOp::Remove { path } => site.remove(&path),
         DiskOp::List { path } => site.list(&path),
@@ -218,6 +219,11 @@ fn zero(file: &SegmentFile, offset: u64, len: u64) -> io::Result<()> {
             Err(e) => return Err(e.into()),
         }
     }
+    sync(file)
+}
+
+/// The file's data, and of its metadata what reading it needs; the device's own cache included.
+fn sync(file: &SegmentFile) -> io::Result<()> {
     Ok(rustix::fs::fdatasync(file.direct())?)
 }
 
