@@ -65,11 +65,6 @@ impl Auditor {
 
     fn ask(&mut self, cx: &mut Cx<'_>) {
         let Some(place) = self.place() else { return };
-        if cx.checker.partition(place).void {
-            self.places.pop_front();
-            self.task = Some(Task::Start);
-            return;
-        }
         match self.task {
             Some(Task::Start) => self.list_offsets(cx, place, EARLIEST),
             Some(Task::End) => self.list_offsets(cx, place, LATEST),
@@ -201,7 +196,8 @@ impl Auditor {
             return;
         }
         let Some(Records::Borrowed(bytes)) = answer.records else { return };
-        let fetched = cx.checker.on_fetched(place, asked.ask, answer.high_watermark, bytes);
+        let (hw, life) = (answer.high_watermark, cx.checker.life());
+        let fetched = cx.checker.on_fetched(place, asked.ask, hw, bytes, life);
         assert!(fetched.batches > 0, "{place:?}: nothing at {} of {}", asked.ask, self.high_watermark);
         let mut rest = bytes;
         while let Ok(Some(batch)) = decode(rest) {

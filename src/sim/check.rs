@@ -5,8 +5,12 @@
 //! it. From then on it must stand there, alone and byte for byte, through every crash, until retention or a client
 //! removes it from the front. A batch that turns up at two offsets, or at an offset beyond the high watermark, or after
 //! it was refused, is a broken promise as much as one that is missing.
+//!
+//! A topic may promise less: with `corelane.durability=write` a power failure may take what was acknowledged, with
+//! `memory` the end of the process too. Even then what is left is a prefix: once one batch is seen to be gone, all that
+//! stood behind it must be, and once one is seen again, all before it are there. Nothing that is served may be damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corelane_wire::error_code::ErrorCode;
 
@@ -32,6 +36,8 @@ pub enum Verdict {
     Acked,
     /// Refused for good: it must never be seen.
     Refused,
+    /// Acknowledged, and lost as it might be: it must never be seen again.
+    Gone,
 }
 
 /// A batch that was sent.
@@ -47,12 +53,20 @@ pub struct SentBatch {
     pub verdict: Verdict,
     /// Its offset, once known.
     pub base_offset: Option<i64>,
+    /// The broker's life in which that became known.
+    since: u32,
 }
 
 /// What a partition has shown. Invariants: placed batches do not overlap; `log_start <= high_watermark`.
 #[derive(Debug, Default)]
 pub struct PartitionRecord {
     placed: BTreeMap<i64, BatchNo>,
+    /// Offsets of placed batches that a crash may have taken: of these, any number from the end on.
+    doubtful: BTreeSet<i64>,
+    /// How often acknowledged batches may have been lost.
+    losses: u32,
+    /// The broker's life that began after the last time.
+    loss_life: u32,
     /// The largest seen; a later request must be told at least this.
     high_watermark: i64,
     /// The largest seen in this life of the broker.
@@ -63,8 +77,6 @@ pub struct PartitionRecord {
     deleted_for_good: i64,
     /// Whether retention may move the start by itself.
     pub retained: bool,
-    /// Whether promises are void: its durability setting does not survive what has happened.
-    pub void: bool,
 }
 
 /// Everything all clients know together.
@@ -106,7 +118,14 @@ impl PartitionRecord {
     /// Whether the log may by now start behind `offset`.
     #[must_use]
     pub fn may_start_beyond(&self, offset: i64) -> bool {
-        self.retained || self.void || self.deleted_before > offset
+        self.retained || self.deleted_before > offset
+    }
+
+    /// How often acknowledged batches may have been lost: a producer that finds this changed knows nothing any more of
+    /// what the broker remembers of it.
+    #[must_use]
+    pub fn losses(&self) -> u32 {
+        self.losses
     }
 }
 
@@ -131,7 +150,14 @@ impl Checker {
     /// A batch is about to be sent.
     pub fn on_sent(&mut self, place: Place, bytes: Vec<u8>, count: i64) -> BatchNo {
         let no = self.next_no();
-        self.sent.push(SentBatch { place, bytes, count, verdict: Verdict::Open, base_offset: None });
+        self.sent.push(SentBatch {
+            place,
+            bytes,
+            count,
+            verdict: Verdict::Open,
+            base_offset: None,
+            since: 0,
+        });
         no
     }
 
@@ -141,22 +167,30 @@ impl Checker {
         &self.sent[no.0]
     }
 
-    /// An acknowledgement that carries an offset.
-    pub fn on_acked(&mut self, no: BatchNo, base_offset: i64) {
+    /// How often the broker has died: goes with a request, so that its answer is held for true of that life only. It
+    /// may come when that is over.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        self.life
+    }
+
+    /// An acknowledgement that carries an offset, of a request sent in that life.
+    pub fn on_acked(&mut self, no: BatchNo, base_offset: i64, life: u32) {
         let place = self.sent[no.0].place;
-        if self.partitions[&place].void {
-            self.sent[no.0].verdict = Verdict::Acked;
-            return;
-        }
         assert!(base_offset >= 0, "{place:?}: {no:?} acknowledged at {base_offset}");
-        self.place(no, base_offset);
+        self.place(no, base_offset, life);
         let batch = &mut self.sent[no.0];
         assert_ne!(batch.verdict, Verdict::Refused, "{no:?} was refused");
-        batch.verdict = Verdict::Acked;
+        // Where something may have been lost since, it may be gone or not.
+        if batch.base_offset.is_some() {
+            batch.verdict = Verdict::Acked;
+        }
         self.acked += 1;
         let end = base_offset + batch.count;
         let record = self.partitions.get_mut(&place).expect("batches go to known partitions");
-        record.high_watermark = record.high_watermark.max(end);
+        if life >= record.loss_life {
+            record.high_watermark = record.high_watermark.max(end);
+        }
     }
 
     /// An answer that says for certain that the batch is not in the log.
@@ -201,13 +235,12 @@ impl Checker {
     /// The broker tells a partition's bounds in answer to a request sent when `floor` held. -1 tells nothing.
     pub fn on_bounds(&mut self, place: Place, floor: Floor, high_watermark: i64, log_start: i64) {
         let record = self.partitions.get_mut(&place).expect("a known partition");
-        if record.void {
-            return;
-        }
         if high_watermark >= 0 {
-            let known = floor.high_watermark;
+            let known = if floor.life == self.life { floor.high_watermark } else { 0 };
             assert!(high_watermark >= known, "{place:?}: high watermark {high_watermark} after {known}");
-            record.high_watermark = record.high_watermark.max(high_watermark);
+            if floor.life >= record.loss_life {
+                record.high_watermark = record.high_watermark.max(high_watermark);
+            }
         }
         if log_start >= 0 {
             let known = floor.deleted_for_good;
@@ -226,6 +259,7 @@ impl Checker {
                 record.deleted_before
             );
             record.log_start = record.log_start.max(log_start);
+            record.high_watermark = record.high_watermark.max(log_start);
             assert!(
                 high_watermark < 0 || log_start <= high_watermark,
                 "{place:?}: {log_start} > {high_watermark}"
@@ -233,23 +267,33 @@ impl Checker {
         }
     }
 
-    /// The broker died. `power_lost` voids what was not promised to survive it. A log start raised since the last
-    /// checkpoint may be forgotten.
-    pub fn on_crash(&mut self, voided: impl Fn(Place) -> bool) {
+    /// The broker died. A log start that retention has raised since the last checkpoint may be forgotten; where `loses`
+    /// says so, also what was acknowledged, from some offset on that is not below what was deleted for good.
+    pub fn on_crash(&mut self, loses: impl Fn(Place) -> bool) {
         self.life += 1;
         for (place, record) in &mut self.partitions {
             record.log_start = 0;
-            record.void |= voided(*place);
+            if loses(*place) {
+                record.losses += 1;
+                record.loss_life = self.life;
+                record.high_watermark = record.deleted_for_good;
+                record.doubtful =
+                    record.placed.range(record.deleted_for_good..).map(|(base, _)| *base).collect();
+            }
         }
     }
 
     /// Bytes fetched from `asked` on; whole batches, the last may be cut short. Panics: if any is not what was sent,
-    /// stands elsewhere than before, or lies beyond the high watermark told with it.
-    pub fn on_fetched(&mut self, place: Place, asked: i64, high_watermark: i64, bytes: &[u8]) -> Fetched {
+    /// stands elsewhere than before, or lies beyond the high watermark told with it. The request was sent in that life.
+    pub fn on_fetched(
+        &mut self,
+        place: Place,
+        asked: i64,
+        high_watermark: i64,
+        bytes: &[u8],
+        life: u32,
+    ) -> Fetched {
         let mut fetched = Fetched { next_offset: asked, batches: 0 };
-        if self.partitions[&place].void {
-            return fetched;
-        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let batch = match decode(rest) {
@@ -273,7 +317,7 @@ impl Checker {
                 assert_eq!(batch.base_offset, fetched.next_offset, "{place:?}: offsets are dense");
             }
             assert!(batch.last_offset < high_watermark, "{place:?}: {} is unflushed", batch.last_offset);
-            self.on_shown(place, &batch, this);
+            self.on_shown(place, &batch, this, life);
             fetched = Fetched { next_offset: batch.last_offset + 1, batches: fetched.batches + 1 };
             rest = behind;
         }
@@ -281,11 +325,11 @@ impl Checker {
     }
 
     /// After everything: the whole log, read in one go from its start. Panics: if an acknowledged batch is missing.
-    pub fn check_complete(&self, place: Place, log_start: i64, high_watermark: i64) {
+    pub fn check_complete(&mut self, place: Place, log_start: i64, high_watermark: i64) {
+        self.lose(place, high_watermark, u32::MAX);
         let record = &self.partitions[&place];
-        if record.void {
-            return;
-        }
+        let unseen = record.doubtful.range(log_start..).next();
+        assert_eq!(unseen, None, "{place:?}: everything was read, and this was not seen");
         for (base, no) in &record.placed {
             let batch = &self.sent[no.0];
             assert_eq!(batch.base_offset, Some(*base));
@@ -319,7 +363,7 @@ impl Checker {
     }
 
     /// A batch was shown to a consumer.
-    fn on_shown(&mut self, place: Place, batch: &Batch, bytes: &[u8]) {
+    fn on_shown(&mut self, place: Place, batch: &Batch, bytes: &[u8], life: u32) {
         self.compared += batch.records.len() as u64;
         let no = number_of(batch).unwrap_or_else(|| panic!("{place:?}: a batch nobody sent: {batch:?}"));
         let sent = self.sent.get(no.0).unwrap_or_else(|| panic!("{place:?}: {no:?} was never sent"));
@@ -330,21 +374,79 @@ impl Checker {
             "{place:?}: {no:?} was refused, but is at {}",
             batch.base_offset
         );
+        let gone = sent.verdict == Verdict::Gone && life >= self.partitions[&place].loss_life;
+        assert!(!gone, "{place:?}: {no:?} was gone, but is at {}", batch.base_offset);
         let time = batch.is_append_time.then_some(batch.max_timestamp_ms);
         let expected = as_stored(&sent.bytes, batch.base_offset, batch.leader_epoch, time);
         assert!(expected == bytes, "{place:?}: {no:?} at {} is not as it was sent", batch.base_offset);
-        self.place(no, batch.base_offset);
+        self.place(no, batch.base_offset, life);
     }
 
-    fn place(&mut self, no: BatchNo, base_offset: i64) {
-        let batch = &mut self.sent[no.0];
+    /// What stood at `base_offset` is gone: it was there in the life `since`, so a later crash has taken it, and with it
+    /// all behind it that was there then.
+    fn lose(&mut self, place: Place, base_offset: i64, since: u32) {
+        let record = self.partitions.get_mut(&place).expect("a known partition");
+        let behind: Vec<i64> = record.doubtful.range(base_offset..).copied().collect();
+        for base in behind {
+            let batch = &mut self.sent[record.placed[&base].0];
+            if batch.since <= since {
+                record.doubtful.remove(&base);
+                record.placed.remove(&base);
+                batch.base_offset = None;
+                if batch.verdict == Verdict::Acked {
+                    batch.verdict = Verdict::Gone;
+                }
+            }
+        }
+    }
+
+    /// The batch at `base_offset` is there, and was since it became known: no crash has taken what was before it then
+    /// or became known later.
+    fn confirm(&mut self, place: Place, base_offset: i64) {
+        let record = self.partitions.get_mut(&place).expect("a known partition");
+        let since = self.sent[record.placed[&base_offset].0].since;
+        record.doubtful.retain(|base| *base > base_offset || self.sent[record.placed[base].0].since < since);
+    }
+
+    /// A batch that may be gone and that stood somewhere in `[base_offset, end)`.
+    fn doubtful_within(&self, place: Place, base_offset: i64, end: i64) -> Option<i64> {
+        let record = &self.partitions[&place];
+        let reaches = |base: &&i64| *base + self.sent[record.placed[base].0].count > base_offset;
+        let before = record.doubtful.range(..base_offset).next_back().filter(reaches);
+        before.or_else(|| record.doubtful.range(base_offset..end).next()).copied()
+    }
+
+    fn place(&mut self, no: BatchNo, base_offset: i64, life: u32) {
+        let batch = &self.sent[no.0];
         let place = batch.place;
-        if let Some(known) = batch.base_offset {
-            assert_eq!(known, base_offset, "{place:?}: {no:?} is in the log twice, or has moved");
+        let end = base_offset + batch.count;
+        let record = self.partitions.get_mut(&place).expect("batches go to known partitions");
+        if life < record.loss_life {
+            // It was there before something may have been lost: now it may be there, if nothing else is.
+            let before = record.placed.range(..end).next_back();
+            let free = before.is_none_or(|(base, other)| base + self.sent[other.0].count <= base_offset);
+            if free && batch.base_offset.is_none() && batch.verdict != Verdict::Gone {
+                record.placed.insert(base_offset, no);
+                record.doubtful.insert(base_offset);
+                self.sent[no.0].base_offset = Some(base_offset);
+                self.sent[no.0].since = life;
+            }
             return;
         }
-        batch.base_offset = Some(base_offset);
-        let end = base_offset + batch.count;
+        if let Some(known) = batch.base_offset {
+            if known == base_offset {
+                return self.confirm(place, base_offset);
+            }
+            let may_be_lost = record.doubtful.contains(&known);
+            assert!(may_be_lost, "{place:?}: {no:?} is at {known} and {base_offset}: twice, or it has moved");
+            self.lose(place, known, self.sent[no.0].since);
+        }
+        // A batch that stood in this one's place must be gone.
+        while let Some(other) = self.doubtful_within(place, base_offset, end) {
+            self.lose(place, other, self.sent[self.partitions[&place].placed[&other].0].since);
+        }
+        self.sent[no.0].base_offset = Some(base_offset);
+        self.sent[no.0].since = life;
         let record = self.partitions.get_mut(&place).expect("batches go to known partitions");
         if let Some((before, other)) = record.placed.range(..end).next_back() {
             let other_end = before + self.sent[other.0].count;
@@ -398,9 +500,9 @@ mod tests {
     fn promises_kept_pass() {
         assert!(!broken(|checker| {
             let (a, b) = (send(checker, 2), send(checker, 3));
-            checker.on_acked(a, 0);
+            checker.on_acked(a, 0, checker.life());
             let bytes = [stored(checker, a, 0), stored(checker, b, 2)].concat();
-            let fetched = checker.on_fetched((0, 0), 1, 5, &bytes);
+            let fetched = checker.on_fetched((0, 0), 1, 5, &bytes, checker.life());
             assert_eq!(fetched, Fetched { next_offset: 5, batches: 2 });
             checker.check_complete((0, 0), 0, 5);
         }));
@@ -410,36 +512,36 @@ mod tests {
     fn each_broken_promise_is_found() {
         assert!(broken(|c| {
             let a = send(c, 2);
-            c.on_acked(a, 0);
+            c.on_acked(a, 0, c.life());
             c.check_complete((0, 0), 0, 0);
         }));
         assert!(broken(|c| {
             let (a, b) = (send(c, 2), send(c, 2));
-            c.on_acked(a, 0);
-            c.on_acked(b, 1);
+            c.on_acked(a, 0, c.life());
+            c.on_acked(b, 1, c.life());
         }));
         assert!(broken(|c| {
             let a = send(c, 1);
-            c.on_acked(a, 0);
+            c.on_acked(a, 0, c.life());
             let bytes = stored(c, a, 1);
-            c.on_fetched((0, 0), 1, 9, &bytes);
+            c.on_fetched((0, 0), 1, 9, &bytes, c.life());
         }));
         assert!(broken(|c| {
             let a = send(c, 1);
             let bytes = stored(c, a, 0);
-            c.on_fetched((0, 0), 0, 0, &bytes);
+            c.on_fetched((0, 0), 0, 0, &bytes, c.life());
         }));
         assert!(broken(|c| {
             let a = send(c, 1);
             c.on_refused(a);
             let bytes = stored(c, a, 0);
-            c.on_fetched((0, 0), 0, 1, &bytes);
+            c.on_fetched((0, 0), 0, 1, &bytes, c.life());
         }));
         assert!(broken(|c| {
             let a = send(c, 1);
             let mut bytes = stored(c, a, 0);
             *bytes.last_mut().unwrap() ^= 1;
-            c.on_fetched((0, 0), 0, 1, &bytes);
+            c.on_fetched((0, 0), 0, 1, &bytes, c.life());
         }));
         let floor = |high_watermark| Floor { high_watermark, log_start: 0, deleted_for_good: 0, life: 0 };
         assert!(broken(|c| c.on_bounds((0, 0), floor(7), 6, 0)));
@@ -453,7 +555,62 @@ mod tests {
         assert!(broken(|c| {
             let (a, b) = (send(c, 1), send(c, 1));
             let bytes = [stored(c, a, 0), stored(c, b, 2)].concat();
-            c.on_fetched((0, 0), 0, 9, &bytes);
+            c.on_fetched((0, 0), 0, 9, &bytes, c.life());
+        }));
+    }
+
+    /// Three batches of two records acknowledged, then a crash that may take them.
+    fn three_in_doubt(c: &mut Checker) -> [BatchNo; 3] {
+        let sent = [send(c, 2), send(c, 2), send(c, 2)];
+        for (at, no) in sent.iter().enumerate() {
+            c.on_acked(*no, 2 * at as i64, c.life());
+        }
+        c.on_crash(|_| true);
+        sent
+    }
+
+    #[test]
+    fn what_may_be_lost_is_lost_from_some_offset_on() {
+        assert!(!broken(|c| {
+            let [first, ..] = three_in_doubt(c);
+            let fresh = send(c, 1);
+            c.on_acked(fresh, 2, c.life());
+            let bytes = [stored(c, first, 0), stored(c, fresh, 2)].concat();
+            c.on_fetched((0, 0), 0, 3, &bytes, c.life());
+            c.check_complete((0, 0), 0, 3);
+        }));
+        assert!(!broken(|c| {
+            three_in_doubt(c);
+            c.check_complete((0, 0), 0, 0);
+        }));
+        assert!(broken(|c| {
+            three_in_doubt(c);
+            c.check_complete((0, 0), 0, 4);
+        }));
+        // One behind another that is gone is there.
+        assert!(broken(|c| {
+            let [_, _, third] = three_in_doubt(c);
+            let fresh = send(c, 2);
+            c.on_acked(fresh, 2, c.life());
+            let bytes = stored(c, third, 4);
+            c.on_fetched((0, 0), 4, 6, &bytes, c.life());
+            c.check_complete((0, 0), 0, 6);
+        }));
+        // One is gone in front of another that was seen again.
+        assert!(broken(|c| {
+            let [_, _, third] = three_in_doubt(c);
+            let bytes = stored(c, third, 4);
+            c.on_fetched((0, 0), 4, 6, &bytes, c.life());
+            let fresh = send(c, 2);
+            c.on_acked(fresh, 2, c.life());
+        }));
+        // What survives everything is lost.
+        assert!(broken(|c| {
+            let a = send(c, 2);
+            c.on_acked(a, 0, c.life());
+            c.on_crash(|_| false);
+            let b = send(c, 2);
+            c.on_acked(b, 0, c.life());
         }));
     }
 }

@@ -36,8 +36,10 @@ pub struct Topic {
     pub created: bool,
     /// Whether the broker stamps its records.
     pub append_time: bool,
-    /// Whether what it acknowledges does not survive a power failure.
-    pub void_by_power_loss: bool,
+    /// What it acknowledges survives neither a power failure...
+    pub lost_by_power_loss: bool,
+    /// ...nor even the end of the process.
+    pub lost_by_kill: bool,
 }
 
 /// What an actor is given whenever it acts.

@@ -246,7 +246,8 @@ impl Consumer {
             ErrorCode::None => {
                 let log_start = if version >= 5 { answer.log_start_offset } else { -1 };
                 cx.checker.on_bounds(place, part.floor, answer.high_watermark, log_start);
-                let fetched = cx.checker.on_fetched(place, part.offset, answer.high_watermark, records);
+                let (hw, life) = (answer.high_watermark, part.floor.life);
+                let fetched = cx.checker.on_fetched(place, part.offset, hw, records, life);
                 if position.1 == part.offset {
                     position.1 = fetched.next_offset;
                 }
@@ -264,12 +265,8 @@ impl Consumer {
         }
         PartSize {
             bytes: records.len(),
-            // What is void may be anything; in a session, an earlier limit may hold.
-            bytes_max: if is_loose || cx.checker.partition(place).void {
-                usize::MAX
-            } else {
-                part.bytes_max as usize
-            },
+            // In a session, an earlier limit may hold.
+            bytes_max: if is_loose { usize::MAX } else { part.bytes_max as usize },
             is_one_batch: matches!(decode(records), Ok(Some(batch)) if batch.size_bytes == records.len()),
         }
     }

@@ -1,8 +1,9 @@
 //! What one log must contain, kept beside it: every batch handed in, every promise given, and what a crash may take.
 //!
 //! Knows nothing of segments, blocks or files. A promise is `flushed_offset`: what lay below it once is there for ever
-//! (as far as the durability setting goes), until retention or a client removes it from the front. What was appended
-//! behind it may survive a crash as a prefix, batch by batch, never with a hole.
+//! (as far as the durability setting went when it moved there), until retention or a client removes it from the front.
+//! What was appended behind it may survive a crash as a prefix, batch by batch, never with a hole. Whatever the setting,
+//! what a stored checkpoint vouches for and what a recovery has found survives everything.
 
 use std::collections::BTreeMap;
 
@@ -71,6 +72,10 @@ pub struct LogModel {
     log_start: i64,
     /// What `log_start` may fall back to in a crash: its value in the last checkpoint stored.
     start_stored: i64,
+    /// What not even a power failure takes.
+    safe_from_power_loss: i64,
+    /// What the end of the process does not take.
+    safe_from_kill: i64,
     /// The largest `flushed_offset` seen.
     flushed: i64,
     /// Behind the last batch.
@@ -87,6 +92,8 @@ impl LogModel {
             batches: BTreeMap::new(),
             log_start: 0,
             start_stored: 0,
+            safe_from_power_loss: 0,
+            safe_from_kill: 0,
             flushed: 0,
             log_end: 0,
             durability,
@@ -148,7 +155,25 @@ impl LogModel {
         assert!(flushed <= self.log_end, "flushed offset {flushed} beyond the end {}", self.log_end);
         let boundary = flushed == self.log_end || self.batches.contains_key(&flushed);
         assert!(boundary, "flushed offset {flushed} lies inside a batch");
+        if flushed > self.flushed {
+            match self.durability {
+                Durability::Sync => self.on_safe(flushed),
+                Durability::Write => self.safe_from_kill = self.safe_from_kill.max(flushed),
+                Durability::Memory => {}
+            }
+        }
         self.flushed = flushed;
+    }
+
+    /// Nothing takes what lies below `end`.
+    fn on_safe(&mut self, end: i64) {
+        self.safe_from_power_loss = self.safe_from_power_loss.max(end);
+        self.safe_from_kill = self.safe_from_kill.max(end);
+    }
+
+    /// What the log promises from here on.
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.durability = durability;
     }
 
     /// The log says where it starts. `by_request` if a client asked for it. Panics: if it moves back, beyond what is
@@ -162,9 +187,10 @@ impl LogModel {
         self.log_start = log_start;
     }
 
-    /// A checkpoint taken when the log started at `log_start` is on stable storage.
-    pub fn on_checkpoint_stored(&mut self, log_start: i64) {
+    /// A checkpoint is on stable storage: the log says which start and which end are safe with it.
+    pub fn on_checkpoint_stored(&mut self, log_start: i64, end: i64) {
         self.start_stored = self.start_stored.max(log_start);
+        self.on_safe(log_start.max(end));
     }
 
     /// The process ended.
@@ -176,11 +202,10 @@ impl LogModel {
     pub fn on_recovered(&mut self, log_start: i64, flushed: i64, log_end: i64) {
         assert!(log_start <= flushed && flushed <= log_end, "{log_start} <= {flushed} <= {log_end}");
         assert_eq!(flushed, log_end, "right after recovery everything found counts as flushed");
-        let kept = match (self.ending, self.durability) {
-            (Ending::Clean, _) => self.log_end,
-            (Ending::Killed, Durability::Sync | Durability::Write) => self.flushed,
-            (Ending::PowerLost, Durability::Sync) => self.flushed,
-            (Ending::PowerLost, Durability::Write) | (_, Durability::Memory) => self.start_stored,
+        let kept = match self.ending {
+            Ending::Clean => self.log_end,
+            Ending::Killed => self.safe_from_kill,
+            Ending::PowerLost => self.safe_from_power_loss,
         };
         assert!(
             log_end >= kept,
@@ -197,7 +222,7 @@ impl LogModel {
         let boundary = log_end == self.log_end || self.batches.contains_key(&log_end) || log_end == log_start;
         assert!(boundary, "recovered end {log_end} lies inside a batch");
         assert!(
-            log_start >= self.start_stored.min(log_end),
+            log_start >= self.start_stored,
             "log start {log_start} fell behind the stored {}",
             self.start_stored
         );
@@ -214,6 +239,8 @@ impl LogModel {
         self.start_stored = log_start;
         self.log_end = log_end;
         self.flushed = log_end;
+        // Less than was promised may be left after a failure of what was promised less.
+        (self.safe_from_kill, self.safe_from_power_loss) = (log_end, log_end);
         self.ending = Ending::Clean;
     }
 

@@ -93,8 +93,8 @@ pub(crate) struct Host {
     pub(crate) abandoned: bool,
     pub(crate) reads: BTreeMap<ReadTicket, ReadAsked>,
     pub(crate) lookups: BTreeMap<ReadTicket, LookupAsked>,
-    /// The checkpoint being stored and the log start in it.
-    pub(crate) checkpoint: Option<(DiskToken, i64)>,
+    /// The checkpoint being stored.
+    pub(crate) checkpoint: Option<DiskToken>,
     /// Whether the last one was stored.
     pub(crate) checkpoint_stored: bool,
 }
@@ -276,12 +276,13 @@ impl LogWorld {
         let data = log.checkpoint();
         let path = checkpoint_path(host);
         let token = self.queue.push(CHECKPOINT_SLOTS + host as u32, DiskOp::WriteFile { path, data });
-        at.checkpoint = Some((token, log.log_start_offset().0));
+        at.checkpoint = Some(token);
     }
 
     /// The surroundings change: room on the disk, faults on or off, leadership.
     fn disturb(&mut self) {
-        match self.rng.below(4) {
+        match self.rng.below(5) {
+            3 => self.change_durability(),
             0 if self.plan.fills => {
                 let free = if self.rng.one_in(2) { self.rng.below(512 * 1024) } else { u64::MAX };
                 self.disk.leave_free(free);
@@ -296,6 +297,20 @@ impl LogWorld {
         }
     }
 
+    /// A log's setting changes under way.
+    fn change_durability(&mut self) {
+        let host = self.rng.below(self.hosts.len() as u64) as usize;
+        let at = &mut self.hosts[host];
+        let choices = [Durability::Sync, Durability::Write, Durability::Memory];
+        let durability = choices[self.rng.below(3) as usize];
+        self.trace.line(|| format!("{} is {durability:?} from here on", at.dir));
+        at.settings.durability = durability;
+        at.model.set_durability(durability);
+        if let Some(log) = at.log.as_mut() {
+            log.set_settings(at.settings.clone());
+        }
+    }
+
     fn crash(&mut self) {
         let crash = if self.rng.one_in(2) { Crash::Kill } else { Crash::PowerLoss };
         self.trace.line(|| format!("crash: {crash:?}"));
@@ -306,8 +321,6 @@ impl LogWorld {
         self.disk.crash(crash);
         for at in &mut self.hosts {
             at.model.on_ending(crash.into());
-            // What such a log holds after a power failure is promised to nobody: only that it does no harm.
-            at.abandoned |= crash == Crash::PowerLoss && at.settings.durability != Durability::Sync;
         }
         self.note_damage();
         self.start(false);
@@ -470,13 +483,13 @@ impl LogWorld {
 
     fn on_checkpoint(&mut self, host: u32, token: DiskToken, stored: bool) {
         let at = &mut self.hosts[host as usize];
-        let (expected, log_start) = at.checkpoint.take().expect("one was under way");
+        let expected = at.checkpoint.take().expect("one was under way");
         assert_eq!(token, expected);
         at.checkpoint_stored = stored;
-        if stored {
-            at.model.on_checkpoint_stored(log_start);
-            if let Some(log) = at.log.as_mut() {
-                log.checkpoint_stored();
+        if let Some(log) = at.log.as_mut().filter(|_| stored) {
+            log.checkpoint_stored();
+            if !at.abandoned {
+                at.model.on_checkpoint_stored(log.start_stored().0, log.end_stored().0);
             }
         }
     }

@@ -128,7 +128,7 @@ fn draw_topic(rng: &mut Rng, name: &str) -> (Topic, bool) {
     if append_time {
         set("message.timestamp.type", "LogAppendTime".to_owned());
     }
-    let durability = ["sync", "sync", "sync", "write"][rng.below(4) as usize];
+    let durability = ["sync", "sync", "sync", "write", "memory"][rng.below(5) as usize];
     if durability != "sync" || rng.one_in(2) {
         set("corelane.durability", durability.to_owned());
     }
@@ -139,7 +139,8 @@ fn draw_topic(rng: &mut Rng, name: &str) -> (Topic, bool) {
         settings,
         created: false,
         append_time,
-        void_by_power_loss: durability != "sync",
+        lost_by_power_loss: durability != "sync",
+        lost_by_kill: durability == "memory",
     };
     (topic, retained)
 }

@@ -60,15 +60,22 @@ struct Target {
     queue: VecDeque<Queued>,
     /// Something failed: wait until nothing is in flight, then begin again at the front.
     broken: bool,
-    /// What it wrote here may be lost, its own sequence with it: it writes here no more.
-    void: bool,
+    /// The losses it knows of: what it wrote may be gone, its own sequence with it. Then it begins a new epoch, as
+    /// clients do, and forgets what was under way.
+    losses: u32,
+    /// How many epochs it has begun here itself.
+    epochs_begun: i16,
 }
 
 /// What a request was for.
 #[derive(Debug)]
 enum Ask {
     Identity,
-    Batches(Vec<(usize, BatchNo)>),
+    Batches {
+        batches: Vec<(usize, BatchNo)>,
+        /// The broker's life.
+        life: u32,
+    },
 }
 
 /// The actor.
@@ -115,7 +122,8 @@ impl Producer {
             next_sequence: 0,
             queue: VecDeque::new(),
             broken: false,
-            void: false,
+            losses: 0,
+            epochs_begun: 0,
         };
         let targets = habits.places.iter().map(target).collect();
         Producer {
@@ -188,7 +196,7 @@ impl Producer {
         request.encode(&mut w, version).unwrap_or_else(|error| panic!("produce v{version}: {error}"));
         let (body, _) = w.into_parts().expect("small");
         drop(request);
-        let ask = (acks != 0).then_some(Ask::Batches(chosen));
+        let ask = (acks != 0).then_some(Ask::Batches { batches: chosen, life: cx.checker.life() });
         let body_bytes = body.to_vec();
         self.line.request(
             cx,
@@ -206,12 +214,15 @@ impl Producer {
     fn next_batch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<BatchNo> {
         let winding_up = self.winding_up;
         let target = &mut self.targets[index];
-        if cx.checker.partition(target.place).void && !target.queue.iter().any(|queued| queued.in_flight) {
+        let losses = cx.checker.partition(target.place).losses();
+        if target.losses != losses {
+            if target.queue.iter().any(|queued| queued.in_flight) {
+                return None;
+            }
             target.queue.clear();
-            target.void = true;
-        }
-        if target.void {
-            return None;
+            target.losses = losses;
+            target.epochs_begun += 1;
+            target.next_sequence = 0;
         }
         if target.broken {
             if target.queue.iter().any(|queued| queued.in_flight) {
@@ -229,7 +240,10 @@ impl Producer {
         let no = cx.checker.next_no();
         let records = self.habits.records(cx, no);
         let identity = match self.identity {
-            Some((id, epoch)) => ProducerIdentity { id, epoch, base_sequence: target.next_sequence },
+            Some((id, epoch)) => {
+                let epoch = epoch + target.epochs_begun;
+                ProducerIdentity { id, epoch, base_sequence: target.next_sequence }
+            }
             None => ProducerIdentity::NONE,
         };
         let count = records.len() as i64;
@@ -263,7 +277,7 @@ impl Producer {
     }
 
     fn on_produced(&mut self, cx: &mut Cx<'_>, asked: &Awaited<Ask>, message: &[u8]) {
-        let Ask::Batches(batches) = &asked.ask else { unreachable!("told apart by the caller") };
+        let Ask::Batches { batches, life } = &asked.ask else { unreachable!("told apart by the caller") };
         let mut r = Reader::new(message);
         let response = ProduceResponse::decode(&mut r, asked.version).expect("a sound answer");
         r.finish().expect("nothing behind it");
@@ -283,7 +297,7 @@ impl Producer {
                 .unwrap_or_else(|| panic!("no answer for {:?} in {response:?}", (topic, partition)));
             answered += 1;
             let error = ErrorCode::from_code(answer.error_code).expect("a code of the protocol");
-            self.on_batch(cx, *index, *no, error, answer.base_offset);
+            self.on_batch(cx, *index, *no, error, (answer.base_offset, *life));
             if error == ErrorCode::None && asked.version >= 5 && self.identity.is_none() {
                 let place = (topic, partition);
                 assert!(answer.log_start_offset <= answer.base_offset, "{place:?}: {answer:?}");
@@ -294,7 +308,14 @@ impl Producer {
     }
 
     /// One batch's answer.
-    fn on_batch(&mut self, cx: &mut Cx<'_>, index: usize, no: BatchNo, error: ErrorCode, base_offset: i64) {
+    fn on_batch(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        no: BatchNo,
+        error: ErrorCode,
+        (base_offset, life): (i64, u32),
+    ) {
         let target = &mut self.targets[index];
         let at = target
             .queue
@@ -309,7 +330,7 @@ impl Producer {
         if error == ErrorCode::None {
             let too_large = cx.checker.batch(no).bytes.len() > BATCH_BYTES_MAX;
             assert!(!too_large, "{:?}: {no:?} is larger than allowed", target.place);
-            cx.checker.on_acked(no, base_offset);
+            cx.checker.on_acked(no, base_offset, life);
             target.queue.remove(at);
             return;
         }
@@ -324,9 +345,7 @@ impl Producer {
             return;
         }
         let behind_a_failure = target.broken || at > 0;
-        let fair = error.is_retriable()
-            || (error == ErrorCode::OutOfOrderSequenceNumber && behind_a_failure)
-            || cx.checker.partition(target.place).void;
+        let fair = error.is_retriable() || (error == ErrorCode::OutOfOrderSequenceNumber && behind_a_failure);
         assert!(fair, "{:?}: {no:?} is refused with {error:?}", target.place);
         target.queue[at].in_flight = false;
         target.broken = true;
@@ -365,7 +384,7 @@ impl Actor for Producer {
         while let Some((asked, message)) = self.line.answer() {
             match asked.ask {
                 Ask::Identity => self.on_identity(&asked, &message),
-                Ask::Batches(_) => self.on_produced(cx, &asked, &message),
+                Ask::Batches { .. } => self.on_produced(cx, &asked, &message),
             }
         }
     }

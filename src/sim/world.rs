@@ -173,7 +173,10 @@ impl World {
         let now = self.clock.now();
         self.broker.crash(now, crash);
         let topics = &self.topics;
-        self.checker.on_crash(|place| crash == Crash::PowerLoss && topics[place.0].void_by_power_loss);
+        self.checker.on_crash(|place| match crash {
+            Crash::Kill => topics[place.0].lost_by_kill,
+            Crash::PowerLoss => topics[place.0].lost_by_power_loss,
+        });
         self.patience_until = Mono(u64::MAX);
         let soon = self.rng.below(300_000_000);
         self.restart_at = Some(Mono(now.mono.0 + soon));
@@ -278,7 +281,8 @@ impl World {
         assert!(clean || disturbed, "a stop that is not clean for no reason");
         if disturbed {
             // A log that was given up is not checkpointed: for it, this was a crash.
-            self.checker.on_crash(|_| false);
+            let topics = &self.topics;
+            self.checker.on_crash(|place| topics[place.0].lost_by_kill);
         }
         self.outcome.clean_stops += u64::from(clean);
         self.drained = true;
@@ -355,8 +359,7 @@ impl World {
         let before = self.outcome.audited;
         self.await_that("the audit's end", |world| world.actors.iter().all(|actor| actor.is_settled()));
         self.actors.pop();
-        let sound = self.places().iter().filter(|place| !self.checker.partition(**place).void).count() as u64;
-        self.outcome.audited = before + sound;
+        self.outcome.audited = before + self.places().len() as u64;
     }
 
     fn finish(mut self) -> Outcome {
