@@ -574,7 +574,7 @@ impl World {
         let mut clean = self.disk.counts().faults == self.faults_at_start;
         for host in 0..self.hosts.len() {
             let log = self.hosts[host].log.as_ref().expect("between start and crash every host has a log");
-            clean &= log.is_idle() && *log.state() == LogState::Online;
+            clean &= log.is_idle() && !log.lacks_room() && *log.state() == LogState::Online;
             self.store_checkpoint(host);
         }
         self.settle();
