@@ -40,6 +40,10 @@ fn member(regex: Option<&str>) -> MemberMetadata {
     }
 }
 
+fn resolved() -> ResolvedRegex {
+    ResolvedRegex { topics: ["xa".into(), "xb".into()].into(), version: 0, timestamp: 1_700_000_000_000 }
+}
+
 /// Records with the key and the value that Kafka writes for them.
 fn golden() -> Vec<(ConsumerRecord, &'static str, &'static str)> {
     let id: Arc<str> = "m1".into();
@@ -72,8 +76,6 @@ fn golden() -> Vec<(ConsumerRecord, &'static str, &'static str)> {
         revoking: owned(&[(4, 5)]),
     };
     let group = |epoch, metadata_hash| ConsumerRecord::Group(Some(GroupEpoch { epoch, metadata_hash }));
-    let regex =
-        ResolvedRegex { topics: ["xa".into(), "xb".into()].into(), version: 0, timestamp: 1_700_000_000_000 };
     vec![
         (group(7, 0x1122_3344_5566_7788), "0003000167", "0000000000070100081122334455667788"),
         (group(7, 0), "0003000167", "00000000000700"),
@@ -106,7 +108,7 @@ fn golden() -> Vec<(ConsumerRecord, &'static str, &'static str)> {
              020102030405060708090a0b0c0d0e0f100200000004010005020000000500",
         ),
         (
-            ConsumerRecord::Regex("x.*".into(), Some(regex)),
+            ConsumerRecord::Regex("x.*".into(), Some(resolved())),
             "00100001670003782e2a",
             "00000303786103786200000000000000000000018bcfe5680000",
         ),
