@@ -9,10 +9,13 @@ use corelane_base::id::BrokerId;
 use crate::command::{Outcome, Records, State, duplicates};
 use crate::configs::broker_definitions;
 use crate::configs::definition::{ConfigType, Definition, Overrides, Update, split_list};
+use crate::configs::group_definitions;
 use crate::configs::settings;
 use crate::configs::topic::{self, TopicConfig};
 use crate::configs::topic_definitions;
-use crate::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC, broker_of, unknown_type};
+use crate::describe_configs::{
+    RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC, broker_of, check_group, unknown_type,
+};
 use crate::error::{ErrorKind, Refusal};
 use crate::image::Topic;
 use crate::record::{ConfigChange, MetadataRecord};
@@ -171,6 +174,7 @@ fn check_keys<'a>(keys: impl Iterator<Item = (&'a str, bool)> + Clone) -> Result
 enum Owner<'a> {
     Topic(&'a Topic),
     Broker(Option<BrokerId>),
+    Group(String),
 }
 
 /// A resource that exists, with its own settings as they are.
@@ -198,6 +202,10 @@ impl<'a> Target<'a> {
                 let overrides = state.image.broker_overrides(broker);
                 Ok(Target { owner: Owner::Broker(broker), overrides })
             }
+            RESOURCE_GROUP => {
+                check_group(name)?;
+                Ok(Target { owner: Owner::Group(name.into()), overrides: state.image.group_overrides(name) })
+            }
             other => Err(unknown_type(other)),
         }
     }
@@ -206,6 +214,9 @@ impl<'a> Target<'a> {
         match self.owner {
             Owner::Topic(_) => topic_definitions::find(key).ok_or_else(|| {
                 Refusal::new(ErrorKind::InvalidConfig, format!("no topic setting is named '{key}'"))
+            }),
+            Owner::Group(_) => group_definitions::find(key).ok_or_else(|| {
+                Refusal::new(ErrorKind::InvalidConfig, format!("no group setting is named '{key}'"))
             }),
             Owner::Broker(_) => match broker_definitions::find(key) {
                 Some(definition) if definition.update == Update::ClusterWide => Ok(definition),
@@ -223,7 +234,7 @@ impl<'a> Target<'a> {
     /// The kind of error that a bad value is.
     fn invalid(&self) -> ErrorKind {
         match self.owner {
-            Owner::Topic(_) => ErrorKind::InvalidConfig,
+            Owner::Topic(_) | Owner::Group(_) => ErrorKind::InvalidConfig,
             Owner::Broker(_) => ErrorKind::InvalidRequest,
         }
     }
@@ -271,6 +282,7 @@ impl<'a> Target<'a> {
     fn check(&self, state: &State<'_>, wanted: &Overrides) -> Result<(), Refusal> {
         let checked = match self.owner {
             Owner::Topic(_) => topic::check_overrides(&TopicConfig::defaults(&state.layers()), wanted),
+            Owner::Group(_) => group_definitions::check(&state.layers(), wanted),
             Owner::Broker(Some(_)) => {
                 settings::check_dynamic(state.settings, wanted, state.image.broker_overrides(None))
             }
@@ -294,9 +306,10 @@ impl<'a> Target<'a> {
         if changes.is_empty() {
             return None;
         }
-        Some(match self.owner {
+        Some(match &self.owner {
             Owner::Topic(topic) => MetadataRecord::TopicConfigChanged { topic_id: topic.id, changes },
-            Owner::Broker(broker) => MetadataRecord::BrokerConfigChanged { broker, changes },
+            Owner::Broker(broker) => MetadataRecord::BrokerConfigChanged { broker: *broker, changes },
+            Owner::Group(group) => MetadataRecord::GroupConfigChanged { group: group.clone(), changes },
         })
     }
 }

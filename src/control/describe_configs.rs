@@ -16,6 +16,7 @@ use corelane_base::id::BrokerId;
 use crate::command::State;
 use crate::configs::broker_definitions::BROKER;
 use crate::configs::definition::{ConfigType, Definition, Overrides, Synonym, Update, Value};
+use crate::configs::group_definitions::{self, GROUP};
 use crate::configs::layers::{Candidate, ConfigSource, Layers};
 use crate::configs::topic_definitions::{self, TOPIC};
 use crate::error::{ErrorKind, Refusal};
@@ -26,6 +27,9 @@ use crate::topic_name;
 pub const RESOURCE_TOPIC: i8 = 2;
 /// The type code of a broker, or with an empty name of the default of all brokers.
 pub const RESOURCE_BROKER: i8 = 4;
+
+/// The type code of a group.
+pub const RESOURCE_GROUP: i8 = 32;
 
 /// The most settings in one answer: all of ten thousand topics'. Resources beyond that are refused, not cut short.
 pub const DESCRIBED_SETTINGS_MAX: usize = 300_000;
@@ -105,16 +109,28 @@ pub fn describe_configs(state: &State<'_>, resources: &[DescribeResource]) -> Ve
 /// All settings of topics without any of their own, in the order of their keys.
 #[must_use]
 pub fn describe_defaults(layers: &Layers<'_>) -> Vec<DescribedConfig> {
-    TOPIC.iter().map(|definition| default_topic_entry(layers, definition)).collect()
+    TOPIC.iter().map(|definition| default_entry(layers, definition)).collect()
 }
 
 /// A topic's setting, of which `default` is what holds without the topic's own.
 #[must_use]
 pub fn describe_own(default: &DescribedConfig, overrides: &Overrides) -> DescribedConfig {
-    let Some(text) = overrides.get(default.name) else { return default.clone() };
-    let definition = topic_definitions::find(default.name).expect("a described key is in the registry");
+    let definition = topic_definitions::find(default.name);
+    own_entry(default, overrides, definition, ConfigSource::Topic)
+}
+
+/// The setting of a topic or a group, of which `default` is what holds without their own.
+fn own_entry(
+    default: &DescribedConfig,
+    overrides: &Overrides,
+    definition: Option<&'static Definition>,
+    source: ConfigSource,
+) -> DescribedConfig {
+    let Some((text, definition)) = overrides.get(default.name).zip(definition) else {
+        return default.clone();
+    };
     let Ok(value) = definition.parse(text) else { return default.clone() };
-    let (value, source) = (shown(definition, &value), ConfigSource::Topic);
+    let value = shown(definition, &value);
     let own = DescribedSynonym { name: definition.name, value: value.clone(), source };
     let synonyms = core::iter::once(own).chain(default.synonyms.iter().cloned()).collect();
     DescribedConfig { value, source, synonyms, ..default.clone() }
@@ -136,6 +152,15 @@ pub(crate) fn broker_of(state: &State<'_>, name: &str) -> Result<Option<BrokerId
     }
 }
 
+/// Checks the name of a group as a config resource. Errors: `INVALID_REQUEST`: there is no default of all groups.
+pub(crate) fn check_group(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() {
+        let text = "a group must be named: there is no default of all groups";
+        return Err(Refusal::new(ErrorKind::InvalidRequest, text));
+    }
+    Ok(())
+}
+
 /// The refusal of a resource type that has no settings here.
 pub(crate) fn unknown_type(resource_type: i8) -> Refusal {
     Refusal::new(ErrorKind::InvalidRequest, format!("resource type {resource_type} has no settings here"))
@@ -147,11 +172,12 @@ struct Described<'a> {
     topic: Option<Vec<DescribedConfig>>,
     broker: Option<Vec<DescribedConfig>>,
     default_broker: Option<Vec<DescribedConfig>>,
+    group: Option<Vec<DescribedConfig>>,
 }
 
 impl<'a> Described<'a> {
     fn new(state: &'a State<'a>) -> Described<'a> {
-        Described { state, topic: None, broker: None, default_broker: None }
+        Described { state, topic: None, broker: None, default_broker: None, group: None }
     }
 
     fn resource(
@@ -175,6 +201,11 @@ impl<'a> Described<'a> {
                     (self.default_broker.get_or_insert_with(made), &nothing)
                 }
             },
+            RESOURCE_GROUP => {
+                check_group(&resource.name)?;
+                let made = || GROUP.iter().map(|definition| default_entry(&layers, definition)).collect();
+                (self.group.get_or_insert_with(made), self.state.image.group_overrides(&resource.name))
+            }
             other => return Err(unknown_type(other)),
         };
         let keys = resource.keys.as_ref().filter(|keys| !keys.is_empty());
@@ -190,7 +221,14 @@ impl<'a> Described<'a> {
                 return Err(Refusal::new(ErrorKind::PolicyViolation, text));
             }
         }
-        Ok(all.iter().filter(wanted).map(|config| describe_own(config, overrides)).collect())
+        let of_group = |config: &DescribedConfig| {
+            own_entry(config, overrides, group_definitions::find(config.name), ConfigSource::Group)
+        };
+        let shown = all.iter().filter(wanted);
+        Ok(match resource.resource_type {
+            RESOURCE_GROUP => shown.map(of_group).collect(),
+            _ => shown.map(|config| describe_own(config, overrides)).collect(),
+        })
     }
 
     fn topic(&self, name: &str) -> Result<&'a Topic, Refusal> {
@@ -201,7 +239,7 @@ impl<'a> Described<'a> {
     }
 }
 
-fn default_topic_entry(layers: &Layers<'_>, definition: &'static Definition) -> DescribedConfig {
+fn default_entry(layers: &Layers<'_>, definition: &'static Definition) -> DescribedConfig {
     let (value, source) = layers.topic_value(&Overrides::new(), definition);
     let candidates = layers.candidates(definition.synonyms);
     let synonyms = candidates.iter().map(|candidate| synonym(definition, candidate)).collect();

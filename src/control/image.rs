@@ -76,6 +76,7 @@ pub struct ClusterImage {
     partition_count: usize,
     broker_overrides: BTreeMap<BrokerId, Overrides>,
     default_overrides: Overrides,
+    group_overrides: BTreeMap<Arc<str>, Overrides>,
     next_producer_id: ProducerId,
 }
 
@@ -164,6 +165,17 @@ impl ClusterImage {
         }
     }
 
+    /// A group's own settings.
+    #[must_use]
+    pub fn group_overrides(&self, group: &str) -> &Overrides {
+        self.group_overrides.get(group).unwrap_or(&NOTHING)
+    }
+
+    /// The groups with settings of their own, in the order of their names.
+    pub fn configured_groups(&self) -> impl Iterator<Item = &str> {
+        self.group_overrides.keys().map(AsRef::as_ref)
+    }
+
     /// The layers of settings of broker `id`, which was started with `settings`.
     #[must_use]
     pub fn layers<'a>(&'a self, id: BrokerId, settings: &'a Settings) -> Layers<'a> {
@@ -224,6 +236,10 @@ impl ClusterImage {
                 change(self.broker_overrides.entry(*broker).or_default(), changes);
                 self.broker_overrides.retain(|_, overrides| !overrides.is_empty());
             }
+            MetadataRecord::GroupConfigChanged { group, changes } => {
+                change(self.group_overrides.entry(group.as_str().into()).or_default(), changes);
+                self.group_overrides.retain(|_, overrides| !overrides.is_empty());
+            }
             MetadataRecord::ProducerIdsAllocated { next } => {
                 if *next < self.next_producer_id {
                     let handed_out = self.next_producer_id;
@@ -258,6 +274,10 @@ impl ClusterImage {
             let changes = set(overrides);
             records.push(MetadataRecord::BrokerConfigChanged { broker: Some(*broker), changes });
         }
+        for (group, overrides) in &self.group_overrides {
+            let changes = set(overrides);
+            records.push(MetadataRecord::GroupConfigChanged { group: group.to_string(), changes });
+        }
         if self.next_producer_id != ProducerId::default() {
             records.push(MetadataRecord::ProducerIdsAllocated { next: self.next_producer_id });
         }
@@ -286,6 +306,7 @@ impl ClusterImage {
         assert_eq!(self.names_by_collision_key.len(), may_collide);
         assert_eq!(self.partition_count, self.topics.values().map(|topic| topic.partitions.len()).sum());
         assert!(self.broker_overrides.values().all(|overrides| !overrides.is_empty()));
+        assert!(self.group_overrides.values().all(|overrides| !overrides.is_empty()));
     }
 
     fn replay_restart(&mut self, broker: BrokerId) -> Result<(), ReplayError> {

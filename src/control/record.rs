@@ -42,6 +42,7 @@ const TYPE_PARTITIONS_ADDED: u8 = 6;
 const TYPE_TOPIC_CONFIG_CHANGED: u8 = 7;
 const TYPE_BROKER_CONFIG_CHANGED: u8 = 8;
 const TYPE_PRODUCER_IDS_ALLOCATED: u8 = 9;
+const TYPE_GROUP_CONFIG_CHANGED: u8 = 10;
 
 /// One partition of a topic. Invariants: replicas are distinct and at least one; the in-sync ones and the leader are
 /// among them; a leader is in sync.
@@ -139,6 +140,13 @@ pub enum MetadataRecord {
     BrokerConfigChanged {
         /// Which broker; `None` for the default of all.
         broker: Option<BrokerId>,
+        /// The keys that change; distinct.
+        changes: Vec<ConfigChange>,
+    },
+    /// Some of a group's settings changed. The group need not be there.
+    GroupConfigChanged {
+        /// Which group.
+        group: String,
         /// The keys that change; distinct.
         changes: Vec<ConfigChange>,
     },
@@ -273,6 +281,11 @@ fn encode_record(record: &MetadataRecord, out: &mut Vec<u8>) {
             put_optional_broker(out, *broker);
             put_changes(out, changes);
         }
+        MetadataRecord::GroupConfigChanged { group, changes } => {
+            start(out, TYPE_GROUP_CONFIG_CHANGED);
+            put_text(out, group, VALUE_BYTES_MAX);
+            put_changes(out, changes);
+        }
         MetadataRecord::ProducerIdsAllocated { next } => {
             start(out, TYPE_PRODUCER_IDS_ALLOCATED);
             put_varint(out, u64::try_from(next.0).expect("producer ids are not negative"));
@@ -308,6 +321,10 @@ fn decode_record(reader: &mut Reader<'_>) -> Result<MetadataRecord, DecodeError>
         }
         TYPE_BROKER_CONFIG_CHANGED => MetadataRecord::BrokerConfigChanged {
             broker: reader.optional_broker()?,
+            changes: reader.changes()?,
+        },
+        TYPE_GROUP_CONFIG_CHANGED => MetadataRecord::GroupConfigChanged {
+            group: reader.text(VALUE_BYTES_MAX)?,
             changes: reader.changes()?,
         },
         TYPE_PRODUCER_IDS_ALLOCATED => {

@@ -221,6 +221,7 @@ impl Shard {
                 MetadataRecord::ClusterFormatted { .. }
                 | MetadataRecord::BrokerRegistered { .. }
                 | MetadataRecord::BrokerRestarted { .. }
+                | MetadataRecord::GroupConfigChanged { .. }
                 | MetadataRecord::ProducerIdsAllocated { .. } => {}
             }
         }

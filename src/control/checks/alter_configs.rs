@@ -7,7 +7,7 @@ use crate::alter_configs::{
 use crate::checks::{assert_result, cluster, create_one, new_topic, run, run_for_records, with_configs};
 use crate::configs::definition::Overrides;
 use crate::controller::{Answer, Command, Controller};
-use crate::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC};
+use crate::describe_configs::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
 use crate::error::ErrorKind::{
     self, InvalidConfig, InvalidRequest, InvalidTopic, PolicyViolation, UnknownTopicOrPartition,
 };
@@ -36,6 +36,7 @@ fn own(controller: &Controller, resource_type: i8, name: &str) -> String {
     let image = controller.image();
     printed(match (resource_type, name) {
         (RESOURCE_TOPIC, name) => &image.topic(name).expect("it exists").overrides,
+        (RESOURCE_GROUP, name) => image.group_overrides(name),
         (_, "") => image.broker_overrides(None),
         (_, _) => image.broker_overrides(Some(BrokerId(1))),
     })
@@ -181,6 +182,45 @@ fn incremental_changes_of_brokers() {
 }
 
 #[test]
+fn incremental_changes_of_groups() {
+    #[track_caller]
+    fn check(changes: &[(&str, i8, Option<&str>)], expected: Result<&str, (ErrorKind, &str)>) {
+        let mut controller = start();
+        let result = incremental(&mut controller, RESOURCE_GROUP, "g", changes);
+        assert_result(&result, expected.map(|_| ()));
+        assert_eq!(own(&controller, RESOURCE_GROUP, "g"), expected.unwrap_or_default());
+        assert_eq!(own(&controller, RESOURCE_GROUP, "h"), "");
+    }
+    let session = "consumer.session.timeout.ms";
+    let heartbeat = "consumer.heartbeat.interval.ms";
+    check(&[(session, SET, Some("50000"))], Ok("consumer.session.timeout.ms=50000"));
+    check(&[("consumer.assignment.interval.ms", SET, Some("0"))], Ok("consumer.assignment.interval.ms=0"));
+    check(
+        &[(heartbeat, SET, Some("6000")), (heartbeat, SET, Some("7"))],
+        Err((InvalidRequest, "more than once")),
+    );
+    check(&[(heartbeat, DELETE, None)], Ok(""));
+    // The broker's limits: 45 to 60 s, and 5 to 15 s.
+    check(&[(session, SET, Some("44999"))], Err((InvalidConfig, "between 45000 and 60000")));
+    check(&[(session, SET, Some("60001"))], Err((InvalidConfig, "between 45000 and 60000")));
+    check(&[(heartbeat, SET, Some("4999"))], Err((InvalidConfig, "between 5000 and 15000")));
+    check(&[(heartbeat, SET, Some("x"))], Err((InvalidConfig, "whole number")));
+    check(
+        &[("retention.ms", SET, Some("1"))],
+        Err((InvalidConfig, "no group setting is named 'retention.ms'")),
+    );
+    let mut controller = cluster(1, &[("group.consumer.min.session.timeout.ms", "100")]);
+    let result = incremental(&mut controller, RESOURCE_GROUP, "g", &[(session, SET, Some("5000"))]);
+    assert_result(
+        &result,
+        Err((InvalidConfig, "must be more than consumer.heartbeat.interval.ms, which is 5000")),
+    );
+    incremental(&mut controller, RESOURCE_GROUP, "g", &[(session, SET, Some("5001"))]).expect("valid");
+    incremental(&mut controller, RESOURCE_GROUP, "g", &[(session, DELETE, None)]).expect("valid");
+    assert_eq!(controller.image().configured_groups().count(), 0);
+}
+
+#[test]
 fn resources_that_do_not_exist() {
     #[track_caller]
     fn check(resource_type: i8, name: &str, expected: (ErrorKind, &str)) {
@@ -194,7 +234,8 @@ fn resources_that_do_not_exist() {
     check(RESOURCE_BROKER, "-1", (InvalidRequest, "-1"));
     check(RESOURCE_BROKER, "one", (InvalidRequest, "'one' is not a number"));
     check(RESOURCE_BROKER, "99999999999", (InvalidRequest, "not a number"));
-    for other in [0, 1, 3, 8, 16, 32, -128, 127] {
+    check(RESOURCE_GROUP, "", (InvalidRequest, "must be named"));
+    for other in [0, 1, 3, 8, 16, -128, 127] {
         check(other, "t", (InvalidRequest, "has no settings here"));
     }
 }

@@ -7,7 +7,7 @@ use crate::configs::topic_definitions::TOPIC;
 use crate::controller::{Command, Controller};
 use crate::describe_configs::{
     DESCRIBED_SETTINGS_MAX, DescribeResource, DescribedConfig, DescribedResource, RESOURCE_BROKER,
-    RESOURCE_TOPIC, describe_configs,
+    RESOURCE_GROUP, RESOURCE_TOPIC, describe_configs,
 };
 use crate::error::ErrorKind::{self, InvalidRequest, InvalidTopic, PolicyViolation, UnknownTopicOrPartition};
 
@@ -115,6 +115,34 @@ fn values_sources_and_synonyms() {
     check(RESOURCE_BROKER, "", "max.connections", "77 3 [max.connections=77 3]");
     check(RESOURCE_BROKER, "", "log.segment.bytes", "3000000 3 [log.segment.bytes=3000000 3]");
     check(RESOURCE_BROKER, "", "log.retention.bytes", "");
+    check(
+        RESOURCE_GROUP,
+        "g",
+        "consumer.heartbeat.interval.ms",
+        "5000 5 [group.consumer.heartbeat.interval.ms=5000 5]",
+    );
+}
+
+#[test]
+fn a_groups_own_settings_are_shown() {
+    let mut controller = start();
+    let changes = vec![KeyChange {
+        key: "consumer.session.timeout.ms".into(),
+        operation: OPERATION_SET,
+        value: Some("50000".into()),
+    }];
+    let resources = vec![IncrementalResource { resource_type: RESOURCE_GROUP, name: "g".into(), changes }];
+    let command = IncrementalAlterConfigs { resources, validate_only: false };
+    run(&mut controller, Command::IncrementalAlterConfigs(command));
+    let key = Some(&["consumer.session.timeout.ms"][..]);
+    let own = describe(&controller, RESOURCE_GROUP, "g", key).result.expect("it can be named");
+    assert_eq!(
+        printed(&own[0]),
+        "50000 8 [consumer.session.timeout.ms=50000 8, group.consumer.session.timeout.ms=45000 5]"
+    );
+    let other = describe(&controller, RESOURCE_GROUP, "h", None).result.expect("it can be named");
+    assert_eq!(other.len(), 3);
+    assert!(describe(&controller, RESOURCE_GROUP, "", None).result.is_err());
 }
 
 #[test]
@@ -143,7 +171,7 @@ fn resources_that_cannot_be_described() {
     check(RESOURCE_TOPIC, "../t", (InvalidTopic, "characters"));
     check(RESOURCE_BROKER, "2", (InvalidRequest, "unexpected broker id 2: expected 1 or an empty name"));
     check(RESOURCE_BROKER, "x", (InvalidRequest, "not a number"));
-    for other in [0, 8, 16, 32, 127, -1] {
+    for other in [0, 8, 16, 127, -1] {
         check(other, "t", (InvalidRequest, "has no settings here"));
     }
 }

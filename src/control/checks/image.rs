@@ -109,6 +109,10 @@ fn a_snapshot_makes_the_same_image() {
         .replay_set(&[
             change(None, "log.retention.ms"),
             change(Some(2), "log.roll.ms"),
+            MetadataRecord::GroupConfigChanged {
+                group: "g".into(),
+                changes: vec![("k".into(), Some("1".into()))],
+            },
             MetadataRecord::ProducerIdsAllocated { next: ProducerId(2000) },
             MetadataRecord::BrokerRestarted { broker: BrokerId(1) },
         ])

@@ -22,6 +22,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Built in.
     Default = 5,
+    /// Set on the group.
+    Group = 8,
 }
 
 impl ConfigSource {
@@ -107,7 +109,7 @@ impl<'a> Layers<'a> {
             .map(|candidate| (candidate.value, candidate.source))
     }
 
-    /// The value that holds for a topic with these overrides.
+    /// The value that holds for a topic with these overrides; it serves groups, too, whose value is then named a topic's.
     /// Panics: if a topic key has no default, which the registry's test excludes.
     #[must_use]
     pub fn topic_value(&self, overrides: &Overrides, definition: &Definition) -> (Value, ConfigSource) {
@@ -131,7 +133,7 @@ impl<'a> Layers<'a> {
                 self.dynamic_default.get(definition.name).map(String::as_str)
             }
             ConfigSource::StaticBroker => self.settings.get(definition.name),
-            ConfigSource::Default | ConfigSource::Topic => definition.default,
+            ConfigSource::Default | ConfigSource::Topic | ConfigSource::Group => definition.default,
         };
         text.and_then(|text| definition.parse(text).ok())
     }

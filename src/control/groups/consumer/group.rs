@@ -13,6 +13,7 @@ use std::sync::Arc;
 use corelane_base::id::TopicId;
 use corelane_base::time::Mono;
 
+use crate::configs::group_definitions;
 use crate::groups::consumer::assignment::{Assignment, AssignorMember, PartitionCounts};
 use crate::groups::consumer::assignor;
 use crate::groups::consumer::member::{Member, MemberMetadata, MemberState};
@@ -97,9 +98,24 @@ impl ConsumerGroup {
     pub fn loaded(&mut self, turn: &mut Turn<'_>) {
         let ids: Vec<Arc<str>> = self.state.members.keys().cloned().collect();
         for id in ids {
-            self.touch(&id, turn.settings.consumer_session_timeout_ms, turn);
+            let session_timeout_ms = self.session_timeout_ms(turn);
+            self.touch(&id, session_timeout_ms, turn);
             self.arm_rebalance(&id, turn);
         }
+    }
+
+    /// What the group has set for itself, else what holds for all groups.
+    #[must_use]
+    pub fn own_setting(&self, key: &str, of_broker: i32, turn: &Turn<'_>) -> i32 {
+        let own = turn.image.group_overrides(&self.id).get(key);
+        own.and_then(|text| text.parse().ok()).unwrap_or(of_broker)
+    }
+
+    /// After how long without a heartbeat a member is dropped.
+    #[must_use]
+    pub fn session_timeout_ms(&self, turn: &Turn<'_>) -> i32 {
+        let of_broker = turn.settings.consumer_session_timeout_ms;
+        self.own_setting(group_definitions::SESSION_TIMEOUT_MS, of_broker, turn)
     }
 
     /// Stores and applies a record.
@@ -244,7 +260,9 @@ impl ConsumerGroup {
     /// For how many milliseconds a new target assignment has still to wait; 0 if there is none to be made.
     #[must_use]
     pub fn target_wait_ms(&self, turn: &Turn<'_>) -> i64 {
-        let interval = i64::from(turn.settings.consumer_assignment_interval_ms);
+        let of_broker = turn.settings.consumer_assignment_interval_ms;
+        let interval =
+            i64::from(self.own_setting(group_definitions::ASSIGNMENT_INTERVAL_MS, of_broker, turn));
         let made = self.state.target.timestamp;
         if self.state.group.epoch <= self.state.target.epoch || made == 0 || interval == 0 {
             return 0;

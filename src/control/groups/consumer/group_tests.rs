@@ -6,6 +6,7 @@ use crate::groups::consumer::member::MemberState;
 use crate::groups::consumer::rig_test::{Rig, alive, brief, id, joining, owning, parse, topic_id};
 use crate::groups::error::GroupError;
 use crate::groups::settings::Assignor;
+use crate::record::MetadataRecord;
 use corelane_base::id::PartitionIndex;
 
 /// Sends requests one after the other and compares the answers in short.
@@ -335,6 +336,25 @@ fn what_no_batch_can_hold_is_not_stored() {
         ),
     ];
     play(&mut rig, &rows);
+}
+
+#[test]
+fn a_group_has_settings_of_its_own() {
+    let mut rig = Rig::new(&[("a", 2)]);
+    let own = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+    let changes = vec![
+        own("consumer.heartbeat.interval.ms", "7000"),
+        own("consumer.session.timeout.ms", "50000"),
+        own("consumer.assignment.interval.ms", "3000"),
+    ];
+    rig.image.replay(&MetadataRecord::GroupConfigChanged { group: "g".into(), changes }).unwrap();
+    assert_eq!(rig.heartbeat(&joining("m1", &["a"])).unwrap().heartbeat_interval_ms, 7_000);
+    rig.pass_ms(1_000);
+    assert_eq!(rig.heartbeat(&joining("m2", &["a"])).unwrap().heartbeat_interval_ms, 2_000);
+    rig.pass_ms(48_999);
+    assert_eq!(rig.group.state.members.len(), 2);
+    rig.pass_ms(1);
+    assert_eq!(rig.group.state.members.len(), 1);
 }
 
 #[test]

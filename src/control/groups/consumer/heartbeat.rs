@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::configs::group_definitions;
 use crate::groups::answer::ConsumerHeartbeatAnswer;
 use crate::groups::classic::join::TEXT_BYTES_MAX;
 use crate::groups::command::{ConsumerHeartbeat, TopicPartitions};
@@ -187,7 +188,8 @@ impl ConsumerGroup {
         let news = self
             .reconcile(&id, changed.names || changed.regex, reported, turn)
             .map_err(|MustRejoin| fenced(format!("member {id} is in an unknown state")))?;
-        self.touch(&id, turn.settings.consumer_session_timeout_ms, turn);
+        let session_timeout_ms = self.session_timeout_ms(turn);
+        self.touch(&id, session_timeout_ms, turn);
         let timers = self.timers.entry(Arc::clone(&id)).or_default();
         turn.timers.cancel(&mut timers.join);
         turn.timers.cancel(&mut timers.sync);
@@ -207,7 +209,8 @@ impl ConsumerGroup {
 
     /// While a target assignment waits for its turn, members are asked to come back right after it.
     fn heartbeat_interval_ms(&self, turn: &Turn<'_>) -> i32 {
-        let interval = turn.settings.consumer_heartbeat_interval_ms;
+        let of_broker = turn.settings.consumer_heartbeat_interval_ms;
+        let interval = self.own_setting(group_definitions::HEARTBEAT_INTERVAL_MS, of_broker, turn);
         match self.target_wait_ms(turn) {
             0 => interval,
             wait => {

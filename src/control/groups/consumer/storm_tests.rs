@@ -408,6 +408,7 @@ impl Storm {
         for _ in 0..30 {
             self.round();
             self.rig.pass_ms(2_000);
+            self.check();
         }
         self.processes.retain(|process| !process.silent);
         let mut rounds = 0;
@@ -416,6 +417,7 @@ impl Storm {
             assert!(rounds <= ROUNDS_MAX, "not settled: {:#?}\n{:#?}", self.processes, self.rig.group.state);
             self.round();
             self.rig.pass_ms(1_000);
+            self.check();
         }
         let state = &self.rig.group.state;
         let mut read = Partitions::new();
