@@ -377,6 +377,53 @@ fn damage_ends_compaction_and_loses_nothing() {
 }
 
 #[test]
+fn random_damage_never_loses_what_is_not_damaged() {
+    let mut seeds = Rng::new(seed("random_damage_under_compaction"));
+    let (mut aborted, mut noticed) = (0, 0);
+    for life in (0..20).chain((0..20).map(|_| seeds.next_u64())) {
+        println!("life {life}");
+        let mut rng = Rng::new(life);
+        let mut log = Keyed::new(life, compacted());
+        log.append_segments(5);
+        log.rig.log.evict_tail(0);
+        let name = log.files(".log")[rng.below(4) as usize].clone();
+        let file = log.rig.disk.files[&name].clone();
+        let before = file.lock().unwrap().clone();
+        let used = before.iter().rposition(|&byte| byte != 0).unwrap_or(0);
+        for _ in 0..=rng.below(3) {
+            let at = rng.below(used as u64 + 1) as usize;
+            let mut bytes = file.lock().unwrap();
+            match rng.below(3) {
+                0 => bytes[at] ^= 1 << rng.below(8),
+                1 => bytes[at] = rng.next_u64() as u8,
+                _ => {
+                    let to = (at + 1 + rng.below(5_000) as usize).min(used);
+                    bytes[at.min(to)..to].fill(rng.next_u64() as u8);
+                }
+            }
+        }
+        let is_damaged = *file.lock().unwrap() != before;
+        for _ in 0..10_000 {
+            match log.clean_some() {
+                Turn::Idle => break,
+                Turn::Waits => assert!(log.rig.complete_one()),
+                Turn::Again(at) => log.rig.now.mono = at,
+            }
+        }
+        log.rig.settle();
+        aborted += log.rig.cleaner.totals().aborted;
+        noticed += u64::from(log.rig.notices.iter().any(|it| it.text.contains("no longer compacted")));
+        // A leader epoch is in no checksum: such a flip is none of compaction's business.
+        *file.lock().unwrap() = before;
+        if is_damaged && log.rig.cleaner.totals().swaps == 0 {
+            assert_eq!(log.check().len(), log.rows.len(), "nothing was removed");
+        }
+    }
+    assert_eq!(aborted, noticed, "who is given up is told of");
+    assert!(aborted > 20, "{aborted}");
+}
+
+#[test]
 fn reads_and_look_ups_go_on_while_segments_are_exchanged() {
     let mut log = Keyed::new(15, LogSettings { index_interval_bytes: 100, ..compacted() });
     log.append_segments(6);

@@ -15,6 +15,7 @@ use crate::batch::{self, BatchHeader, Compression, HEADER_SIZE, ProduceRules, Ti
 use crate::builder::BatchBuilder;
 use crate::codec;
 use crate::epochs::Epochs;
+use crate::filter::{self, Filtered, WhenEmpty};
 use crate::index::SegmentIndex;
 use crate::producers::Producers;
 use crate::records;
@@ -35,6 +36,7 @@ pub const FUZZERS: &[Fuzzer] = &[
     Fuzzer { name: "stored batches", run: fuzz_stored },
     Fuzzer { name: "records", run: fuzz_records },
     Fuzzer { name: "compressed records", run: fuzz_compressed },
+    Fuzzer { name: "compacted batches", run: fuzz_filter },
     Fuzzer { name: "small files", run: fuzz_small_files },
 ];
 
@@ -216,6 +218,48 @@ fn reseal(bytes: &mut [u8]) {
         let crc = crc32fast::hash(&bytes[..at]);
         bytes[at..].copy_from_slice(&crc.to_le_bytes());
     }
+}
+
+/// What compaction makes of a damaged batch is an error or a valid batch of the same offsets, and what it leaves once it
+/// leaves again.
+fn fuzz_filter(seed: u64, iterations: u64) {
+    let mut rng = Rng::new(seed);
+    for iteration in 0..iterations {
+        let mut bytes = draw_batch(&mut rng, Offset(rng_offset(iteration)));
+        if rng.one_in(3) {
+            damage(&mut rng, &mut bytes);
+            mend(&mut bytes);
+        }
+        let Ok(Some(before)) = batch::check_stored(&bytes) else { continue };
+        let when_empty = if rng.one_in(2) { WhenEmpty::Delete } else { WhenEmpty::KeepHeader };
+        let (horizon, is_marker) = (WallMs(rng.below(1 << 42) as i64), rng.one_in(9));
+        let kept: u64 = rng.next_u64();
+        let stays = |record: &records::Record<'_>| kept >> (record.offset.0 & 63) & 1 == 1;
+        let left = filter::filter(&bytes, OUTPUT_MAX, when_empty, horizon, is_marker, stays);
+        let Ok(Filtered::Rewritten(after)) = left else { continue };
+        let place = format!("seed {seed} iteration {iteration}");
+        let header = batch::check_stored(&after).expect(&place).expect("whole");
+        assert_eq!(header.size_bytes(), after.len(), "{place}");
+        assert_eq!(
+            (header.base_offset(), header.last_offset()),
+            (before.base_offset(), before.last_offset())
+        );
+        assert_eq!(header.last_sequence(), before.last_sequence(), "{place}");
+        assert!(header.record_count() <= before.record_count(), "{place}");
+        let (header, payload) = records::payload(&after, OUTPUT_MAX).expect(&place);
+        let mut count = 0;
+        for record in records::iter(&header, &payload) {
+            assert!(stays(&record.expect(&place)), "{place}");
+            count += 1;
+        }
+        assert_eq!(count, header.record_count(), "{place}");
+        let again = filter::filter(&after, OUTPUT_MAX, WhenEmpty::KeepHeader, horizon, is_marker, stays);
+        assert_eq!(again, Ok(Filtered::Unchanged), "{place}");
+    }
+}
+
+fn rng_offset(iteration: u64) -> i64 {
+    (iteration as i64 % 1000) * 100
 }
 
 fn fuzz_small_files(seed: u64, iterations: u64) {
