@@ -8,6 +8,7 @@ mod fetched;
 mod cli;
 mod cli_group;
 mod clients;
+mod compaction;
 mod crash;
 mod full_disk;
 mod hostile;

@@ -1,12 +1,12 @@
 //! Compaction of the owner's logs: which log comes next, and when the cleaner takes its next step.
 //!
 //! The dirtiest log first, the earlier slot of equals, one log at a time. Looking for one costs a walk over the segments
-//! of compacted logs, so it is done at most once a second: when a compacted log has closed a segment, when a run has
-//! ended, and else each `log.cleaner.backoff.ms`.
+//! of compacted logs, so it is done when a run has ended, at most once a second when a compacted log has closed a segment,
+//! and else each `log.cleaner.backoff.ms`.
 
 use corelane_base::time::{Mono, Now};
 use corelane_control::configs::broker::BrokerConfig;
-use corelane_log::cleaner::{Cleaner, CleanerSettings, CleanerTotals, Turn};
+use corelane_log::cleaner::{Cleaner, CleanerSettings, CleanerTotals, PAUSE_NS, Turn};
 use corelane_log::disk::{DiskError, DiskOutcome, DiskQueue, DiskToken};
 use corelane_log::log::LogCx;
 use corelane_log::replacing::Cleanable;
@@ -121,7 +121,7 @@ impl Owner {
             &mut LogCx { now, disk, pool: &mut self.pool, notices: &mut self.notices },
         );
         // Not at once: completions may come fast, and each step takes its time.
-        self.cleaning.step_at(Mono(now.mono.0 + corelane_log::cleaner::PAUSE_NS));
+        self.cleaning.step_at(Mono(now.mono.0 + PAUSE_NS));
     }
 
     /// Gives up what is under way on a log, or on any.
@@ -152,15 +152,23 @@ impl Owner {
             return self.stop_cleaning(None, now, disk);
         };
         let cx = &mut LogCx { now, disk, pool: &mut self.pool, notices: &mut self.notices };
+        let aborted = self.cleaning.cleaner.totals().aborted;
         match self.cleaning.cleaner.step(&mut partition.log, cx) {
             Turn::Again(at) => self.cleaning.step_at(at),
             Turn::Waits => {}
-            Turn::Idle => self.cleaning.search_at = now.mono,
+            // What stood in its way may still be there.
+            Turn::Idle if self.cleaning.cleaner.totals().aborted > aborted => {
+                self.cleaning.search_at = now.mono.plus_ms(self.cleaning.backoff_ms);
+            }
+            Turn::Idle => self.cleaning.step_at(Mono(now.mono.0 + PAUSE_NS)),
         }
     }
 
-    /// Begins with the dirtiest log that is due. False: there is none.
+    /// Begins with the dirtiest log that is due. False: there is none, or no room to write into.
     fn begin_cleaning(&mut self, now: Now) -> bool {
+        if self.disk_full {
+            return false;
+        }
         let mut dirtiest: Option<(u32, Cleanable)> = None;
         for (slot, partition) in (0..).zip(&self.partitions) {
             let Some(partition) = partition.as_ref().filter(|it| !it.deleted) else { continue };
