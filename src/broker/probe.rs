@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -24,6 +25,11 @@ const MEMLOCK_MIN: u64 = 512 * 1024;
 const BACKLOG: i32 = 4096;
 /// Half of it is what Linux lets a connection's unsent bytes grow to; measured to feed `sendfile` well.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// How long a port may stay taken. The kernel takes apart the rings of a killed process after the process is gone, and
+/// they hold its listeners: a supervisor that starts the next broker at once meets the port of the last.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+/// Between two looks at a taken port.
+const PORT_PAUSE: Duration = Duration::from_millis(5);
 /// File systems that take `O_DIRECT` and ignore it.
 const IN_MEMORY: &[(i64, &str)] = &[(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
 
@@ -218,7 +224,7 @@ pub fn bind(address: SocketAddr, shards: u16) -> Result<Vec<OwnedFd>, String> {
     };
     if address.port() != 0 {
         // The shards' sockets share their port, with another broker of the same user as well: this one does not.
-        socket(address, false).map_err(wrong)?;
+        free(address).map_err(wrong)?;
     }
     let mut sockets: Vec<OwnedFd> = Vec::new();
     let mut at = address;
@@ -228,6 +234,19 @@ pub fn bind(address: SocketAddr, shards: u16) -> Result<Vec<OwnedFd>, String> {
         sockets.push(bound);
     }
     Ok(sockets)
+}
+
+/// Waits until nobody listens on a port, as long as `PORT_PATIENCE`.
+fn free(address: SocketAddr) -> io::Result<()> {
+    let end = Instant::now() + PORT_PATIENCE;
+    loop {
+        match socket(address, false) {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
+                std::thread::sleep(PORT_PAUSE);
+            }
+            result => return result.map(drop),
+        }
+    }
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
