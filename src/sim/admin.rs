@@ -192,7 +192,8 @@ impl Admin {
 
     fn list_offsets(&mut self, cx: &mut Cx<'_>) {
         let place = self.any_place(cx);
-        let version = any_version(cx.rng, ApiKey::ListOffsets);
+        // Version 0 answers in another shape; a test with the real client that uses it looks at it.
+        let version = any_version(cx.rng, ApiKey::ListOffsets).max(1);
         let timestamp = match cx.rng.below(3) {
             0 => EARLIEST,
             1 => LATEST,

@@ -1,6 +1,6 @@
 //! The table of APIs: key, name, versions, first flexible version, and the stage of Corelane that serves it.
 //!
-//! Ranges are those of Kafka 4.3. Whatever the broker says about its APIs (the answer to ApiVersions, the refusal of an
+//! Ranges are those of Kafka 4.3, but for version 0 of ListOffsets, which is served and not listed. Whatever the broker says about its APIs (the answer to ApiVersions, the refusal of an
 //! unknown version, the choice of a header) comes from this one table; it also holds the APIs that are not served yet,
 //! and those that Kafka uses among its own nodes, so that a request for them can be named in a log. An API is
 //! advertised only when it is served whole: clients use what is listed.
@@ -114,7 +114,7 @@ macro_rules! apis {
 apis! {
     (0, Produce, 3, 13, 9, A),
     (1, Fetch, 4, 18, 12, A),
-    (2, ListOffsets, 1, 11, 6, A),
+    (2, ListOffsets, 0, 11, 6, A),
     (3, Metadata, 0, 13, 9, A),
     (8, OffsetCommit, 2, 10, 8, B),
     (9, OffsetFetch, 1, 10, 6, B),
@@ -237,12 +237,17 @@ pub struct Advertised {
 /// Source: KAFKA-18659.
 pub const PRODUCE_VERSION_MIN_LISTED: i16 = 0;
 
+/// The lowest version of ListOffsets that is listed, as in Kafka. Version 0 is answered to those who never ask what is
+/// listed: old lag monitors, Burrow above all.
+pub const LIST_OFFSETS_VERSION_MIN_LISTED: i16 = 1;
+
 /// What the answer to ApiVersions lists, by rising key.
 pub fn advertised() -> impl Iterator<Item = Advertised> {
     APIS.iter().filter(|api| api.is_served()).map(|api| Advertised {
         api_key: api.key.code(),
         min_version: match api.key {
             ApiKey::Produce => PRODUCE_VERSION_MIN_LISTED,
+            ApiKey::ListOffsets => LIST_OFFSETS_VERSION_MIN_LISTED,
             _ => api.version_min,
         },
         max_version: api.version_max,
@@ -276,6 +281,9 @@ mod tests {
         let produce = advertised().next().expect("at least one");
         assert_eq!((produce.min_version, produce.max_version), (0, 13));
         assert!(!ApiKey::Produce.info().serves(2));
+        let list_offsets = advertised().nth(2).expect("at least three");
+        assert_eq!((list_offsets.min_version, list_offsets.max_version), (1, 11));
+        assert!(ApiKey::ListOffsets.info().serves(0));
         assert!(ApiKey::Produce.info().serves(3));
         assert!(!ApiKey::Vote.info().serves(0));
     }

@@ -297,7 +297,8 @@ fn list_offsets_request(
     current_leader_epoch: i32,
     timestamp: i64,
 ) -> Vec<u8> {
-    let partition = ListOffsetsPartition { partition_index, current_leader_epoch, timestamp };
+    let default = ListOffsetsPartition::default();
+    let partition = ListOffsetsPartition { partition_index, current_leader_epoch, timestamp, ..default };
     let topics = vec![ListOffsetsTopic { name, partitions: vec![partition] }];
     let message = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
     request(ApiKey::ListOffsets, 7, |w, version| message.encode(w, version))

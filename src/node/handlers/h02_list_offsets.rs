@@ -1,9 +1,9 @@
-//! ListOffsets, versions 1 to 11.
+//! ListOffsets, versions 1 to 11, and 0 for those who ask in it without being told that it is there.
 //!
 //! By time: the first record at or after it, exact also within compressed batches; offset -1 if there is none. -1
 //! latest (the high watermark), -2 earliest, -3 the record with the largest timestamp (from version 7), -4 earliest
 //! local (8), -5 latest tiered (9): nothing is tiered, so the earliest local is the earliest and the latest tiered does
-//! not exist. -6, earliest pending upload (11), does not exist either. Source: KIP-79, KIP-734, KIP-405, KIP-1005.
+//! not exist. Version 0 answers with one offset at most, where Kafka once gave the first offsets of several segments. -6, earliest pending upload (11), does not exist either. Source: KIP-79, KIP-734, KIP-405, KIP-1005.
 
 use corelane_base::id::{LeaderEpoch, Offset, TopicId};
 use corelane_base::time::{Now, WallMs};
@@ -23,12 +23,12 @@ use crate::shard::Shard;
 /// The first version that knows a special timestamp.
 fn version_of_special(timestamp: i64) -> Option<i16> {
     match timestamp {
-        -1 | -2 => Some(1),
+        -1 | -2 => Some(0),
         -3 => Some(7),
         -4 => Some(8),
         -5 => Some(9),
         -6 => Some(11),
-        at if at >= 0 => Some(1),
+        at if at >= 0 => Some(0),
         _ => None,
     }
 }
@@ -71,7 +71,7 @@ impl Shard {
         let topics = by_topic(query)
             .map(|(topic, partitions)| ListOffsetsTopicResponse {
                 name: &topic.name,
-                partitions: partitions.iter().map(partition_response).collect(),
+                partitions: partitions.iter().map(|each| partition_response(each, meta.version)).collect(),
             })
             .collect();
         let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
@@ -84,7 +84,10 @@ fn failed(error: ErrorCode) -> QueryResult {
     QueryResult::ListOffset { error, offset, timestamp, leader_epoch }
 }
 
-fn partition_response((partition, answer): &(i32, Option<QueryResult>)) -> ListOffsetsPartitionResponse {
+fn partition_response(
+    (partition, answer): &(i32, Option<QueryResult>),
+    version: i16,
+) -> ListOffsetsPartitionResponse {
     let answer = answer.unwrap_or_else(|| failed(ErrorCode::RequestTimedOut));
     let QueryResult::ListOffset { error, offset, timestamp, leader_epoch } = answer else {
         unreachable!("answers match their questions")
@@ -92,6 +95,8 @@ fn partition_response((partition, answer): &(i32, Option<QueryResult>)) -> ListO
     ListOffsetsPartitionResponse {
         partition_index: *partition,
         error_code: error.code(),
+        // What version 0 says instead of the offset; in all others it is not sent.
+        old_style_offsets: Some(offset.0).filter(|offset| version == 0 && *offset >= 0).into_iter().collect(),
         timestamp: timestamp.0,
         offset: offset.0,
         leader_epoch: leader_epoch.0,

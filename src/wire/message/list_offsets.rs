@@ -1,10 +1,10 @@
-//! ListOffsets (key 2, versions 1-11): [`ListOffsetsRequest`] and [`ListOffsetsResponse`].
+//! ListOffsets (key 2, versions 0-11): [`ListOffsetsRequest`] and [`ListOffsetsResponse`].
 //!
 //! Generated from `schema/list_offsets.kmsg` by `cargo run -p corelane-wiregen`; change that file, not this one.
 
 use crate::primitive::{DecodeError, EncodeError, Reader, Writer};
 
-/// ListOffsets request, versions 1-11.
+/// ListOffsets request, versions 0-11.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOffsetsRequest<'a> {
     /// The broker that asks, -1 for a client.
@@ -21,7 +21,7 @@ impl<'a> ListOffsetsRequest<'a> {
     /// The key of the API.
     pub const API_KEY: i16 = 2;
     /// The lowest version that can be decoded and encoded.
-    pub const VERSION_MIN: i16 = 1;
+    pub const VERSION_MIN: i16 = 0;
     /// The highest version that can be decoded and encoded.
     pub const VERSION_MAX: i16 = 11;
 
@@ -112,6 +112,8 @@ pub struct ListOffsetsPartition {
     pub current_leader_epoch: i32,
     /// The time to look for, or -1 latest, -2 earliest, -3 highest time, -4 earliest local, -5 latest tiered.
     pub timestamp: i64,
+    /// How many offsets at most. Versions 0.
+    pub max_num_offsets: i32,
 }
 
 impl Default for ListOffsetsPartition {
@@ -120,6 +122,7 @@ impl Default for ListOffsetsPartition {
             partition_index: 0,
             current_leader_epoch: -1,
             timestamp: 0,
+            max_num_offsets: 1,
         }
     }
 }
@@ -128,7 +131,8 @@ impl ListOffsetsPartition {
     /// The smallest number of bytes that this takes on the wire.
     const fn size_min(version: i16) -> usize {
         match version {
-            ..=3 => 12,
+            ..=0 => 16,
+            1..=3 => 12,
             4..=5 => 16,
             _ => 17,
         }
@@ -139,10 +143,11 @@ impl ListOffsetsPartition {
         let partition_index = r.i32()?;
         let current_leader_epoch = if version >= 4 { r.i32()? } else { -1 };
         let timestamp = r.i64()?;
+        let max_num_offsets = if version <= 0 { r.i32()? } else { 1 };
         if flexible {
             r.skip_tagged_fields()?;
         }
-        Ok(Self { partition_index, current_leader_epoch, timestamp })
+        Ok(Self { partition_index, current_leader_epoch, timestamp, max_num_offsets })
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
@@ -152,6 +157,11 @@ impl ListOffsetsPartition {
             w.i32(self.current_leader_epoch);
         }
         w.i64(self.timestamp);
+        if version <= 0 {
+            w.i32(self.max_num_offsets);
+        } else if self.max_num_offsets != 1 {
+            return Err(EncodeError::FieldNotInVersion { field: "ListOffsetsPartition.max_num_offsets", version });
+        }
         if flexible {
             w.uvarint(0);
         }
@@ -159,7 +169,7 @@ impl ListOffsetsPartition {
     }
 }
 
-/// ListOffsets response, versions 1-11.
+/// ListOffsets response, versions 0-11.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOffsetsResponse<'a> {
     /// For how many milliseconds a quota held the request back. Versions 2+.
@@ -172,7 +182,7 @@ impl<'a> ListOffsetsResponse<'a> {
     /// The key of the API.
     pub const API_KEY: i16 = 2;
     /// The lowest version that can be decoded and encoded.
-    pub const VERSION_MIN: i16 = 1;
+    pub const VERSION_MIN: i16 = 0;
     /// The highest version that can be decoded and encoded.
     pub const VERSION_MAX: i16 = 11;
 
@@ -253,9 +263,11 @@ pub struct ListOffsetsPartitionResponse {
     pub partition_index: i32,
     /// What went wrong, 0 if nothing.
     pub error_code: i16,
-    /// The time of the record at the offset, -1 if none.
+    /// The offsets, falling. Versions 0.
+    pub old_style_offsets: Vec<i64>,
+    /// The time of the record at the offset, -1 if none. Versions 1+.
     pub timestamp: i64,
-    /// The offset, -1 if none.
+    /// The offset, -1 if none. Versions 1+.
     pub offset: i64,
     /// The epoch of the leader, -1 if unknown. Versions 4+.
     pub leader_epoch: i32,
@@ -266,6 +278,7 @@ impl Default for ListOffsetsPartitionResponse {
         Self {
             partition_index: 0,
             error_code: 0,
+            old_style_offsets: Vec::new(),
             timestamp: -1,
             offset: -1,
             leader_epoch: -1,
@@ -277,7 +290,8 @@ impl ListOffsetsPartitionResponse {
     /// The smallest number of bytes that this takes on the wire.
     const fn size_min(version: i16) -> usize {
         match version {
-            ..=3 => 22,
+            ..=0 => 10,
+            1..=3 => 22,
             4..=5 => 26,
             _ => 27,
         }
@@ -287,21 +301,29 @@ impl ListOffsetsPartitionResponse {
         let flexible = version >= 6;
         let partition_index = r.i32()?;
         let error_code = r.i16()?;
-        let timestamp = r.i64()?;
-        let offset = r.i64()?;
+        let old_style_offsets = if version <= 0 { r.array(flexible, 8, |r| r.i64())? } else { Vec::new() };
+        let timestamp = if version >= 1 { r.i64()? } else { -1 };
+        let offset = if version >= 1 { r.i64()? } else { -1 };
         let leader_epoch = if version >= 4 { r.i32()? } else { -1 };
         if flexible {
             r.skip_tagged_fields()?;
         }
-        Ok(Self { partition_index, error_code, timestamp, offset, leader_epoch })
+        Ok(Self { partition_index, error_code, old_style_offsets, timestamp, offset, leader_epoch })
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
         let flexible = version >= 6;
         w.i32(self.partition_index);
         w.error_code(self.error_code);
-        w.i64(self.timestamp);
-        w.i64(self.offset);
+        if version <= 0 {
+            w.array("ListOffsetsPartitionResponse.old_style_offsets", flexible, &self.old_style_offsets, |w, each| { w.i64(*each); Ok(()) })?;
+        }
+        if version >= 1 {
+            w.i64(self.timestamp);
+        }
+        if version >= 1 {
+            w.i64(self.offset);
+        }
         if version >= 4 {
             w.i32(self.leader_epoch);
         }

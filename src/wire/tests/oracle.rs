@@ -18,7 +18,9 @@ use crate::primitive::{Reader, Writer};
 
 /// Versions of ours that the oracle does not have: message, version.
 const UNKNOWN_TO_ORACLE: &[(&str, i16)] = &[
+    ("ListOffsetsRequest", 0),
     ("ListOffsetsRequest", 11),
+    ("ListOffsetsResponse", 0),
     ("ListOffsetsResponse", 11),
     ("DescribeLogDirsRequest", 5),
     ("DescribeLogDirsResponse", 5),
