@@ -63,6 +63,12 @@ pub struct Batch {
     pub record_count: u64,
 }
 
+/// The end offset of each partition of a topic. Panics: if the broker answers anything but that.
+pub fn ends(address: &str, topic: &str) -> Vec<i64> {
+    let mut connection = Connection::open(address);
+    (0..PARTITION_COUNT_MAX).map_while(|partition| connection.offset(topic, partition, LATEST)).collect()
+}
+
 /// All batches of all partitions of a topic, in order. Panics: if the broker answers anything but that.
 pub fn batches(address: &str, topic: &str) -> Vec<Batch> {
     let mut connection = Connection::open(address);

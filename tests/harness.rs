@@ -6,14 +6,17 @@
 //! tests run side by side. Which binary is started: `CORELANE_TEST_BIN` if set (`tests/run` sets it to the
 //! release build, which is what users run), else the one Cargo built for this test run.
 //!
-//! The same client tests run against any other broker, the oracle of `tests/kafka/run` above all, when
-//! `CORELANE_TEST_BOOTSTRAP=HOST:PORT` is set: then nothing is started.
+//! The same client tests run against any other broker when `CORELANE_TEST_BOOTSTRAP=HOST:PORT` is set: then nothing
+//! is started. With `CORELANE_TEST_ORACLE=1` every broker that a test starts is an Apache Kafka (`tests/kafka/run`),
+//! which is told the same settings and can be killed and started again like ours.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
@@ -23,19 +26,44 @@ use std::time::{Duration, Instant};
 /// two-core machine builds and tests at the same time; the promise itself is measured elsewhere.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The same for the oracle, which needs seconds on a machine that does nothing else.
+const ORACLE_DEADLINE: Duration = Duration::from_secs(300);
+
 /// How long a broker may take to drain after SIGTERM.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Numbers the directories of one test process.
 static DIRECTORY_COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// Ports for brokers that come back on the port they had. Below the range from which the kernel takes ports for outgoing
+/// connections: while the broker is down no such connection can take its port, or even connect to itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// How far the search for a free port has come; begins at a place that depends on the process.
+static PORT_COUNT: AtomicU16 = AtomicU16::new(0);
+
 /// Who keeps the cores busy (readers) and who measures time (writers).
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// Held while a test keeps the machine busy for long.
-pub fn busy() -> RwLockReadGuard<'static, ()> {
+thread_local! {
+    /// How many `Busy` this thread holds: it may ask again, and must not wait for a writer who waits for it.
+    static BUSY_COUNT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Held while a test keeps the machine busy for long. Belongs to the thread that asked.
+pub struct Busy(#[allow(dead_code, reason = "held, not looked at")] Option<RwLockReadGuard<'static, ()>>);
+
+/// Waits until nobody measures time. May be asked for again by a thread that has it.
+pub fn busy() -> Busy {
+    let held = BUSY_COUNT.replace(BUSY_COUNT.get() + 1);
     // A test that failed while it held the lock left nothing half done behind it.
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+    Busy((held == 0).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY_COUNT.set(BUSY_COUNT.get() - 1);
+    }
 }
 
 /// Held by a test that measures time: busy tests wait meanwhile.
@@ -177,6 +205,8 @@ pub struct Broker {
     process: Option<Process>,
     address: String,
     options: Vec<String>,
+    /// The port to listen on, if it is to be the same after a restart.
+    port: Option<u16>,
     dir: TestDir,
 }
 
@@ -188,9 +218,21 @@ impl Broker {
 
     /// As `start`, with more command-line options (`--shards 1`, `--set KEY=VALUE`).
     pub fn start_with(name: &str, options: &[&str]) -> Broker {
+        Broker::start_on(name, options, is_oracle().then(free_port))
+    }
+
+    /// As `start_with`, on a port that stays the same with every `launch`: clients that live through a restart find
+    /// their broker again. Panics: if `CORELANE_TEST_BOOTSTRAP` is set.
+    pub fn start_fixed(name: &str, options: &[&str]) -> Broker {
+        let outside = std::env::var_os("CORELANE_TEST_BOOTSTRAP").is_some();
+        assert!(!outside, "a broker from outside cannot be killed: use CORELANE_TEST_ORACLE=1");
+        Broker::start_on(name, options, Some(free_port()))
+    }
+
+    fn start_on(name: &str, options: &[&str], port: Option<u16>) -> Broker {
         let dir = TestDir::new(name);
         let options = options.iter().map(ToString::to_string).collect();
-        let mut broker = Broker { process: None, address: String::new(), options, dir };
+        let mut broker = Broker { process: None, address: String::new(), options, port, dir };
         match std::env::var("CORELANE_TEST_BOOTSTRAP") {
             Ok(address) => broker.address = address,
             Err(_) => broker.launch(),
@@ -198,7 +240,7 @@ impl Broker {
         broker
     }
 
-    /// `HOST:PORT` for clients. Changes with every `launch`.
+    /// `HOST:PORT` for clients. Changes with every `launch`, unless the port was fixed.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -229,13 +271,33 @@ impl Broker {
     /// As `launch`, for tests that expect a refusal. Errors: the end of the broker's log.
     pub fn try_launch(&mut self) -> Result<(), String> {
         assert!(self.process.is_none(), "the broker runs already");
-        let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"]);
-        command.arg(self.data_dir()).args(&self.options).current_dir(self.dir.path());
-        let process = Process::start(&mut command, &self.log(), READY_DEADLINE)?;
+        let mut command = if is_oracle() { self.oracle() } else { self.corelane() };
+        command.current_dir(self.dir.path());
+        let deadline = if is_oracle() { ORACLE_DEADLINE } else { READY_DEADLINE };
+        let process = Process::start(&mut command, &self.log(), deadline)?;
         self.address.clone_from(&process.address);
         self.process = Some(process);
         Ok(())
+    }
+
+    fn corelane(&self) -> Command {
+        let mut command = Command::new(binary());
+        let listen = format!("127.0.0.1:{}", self.port.unwrap_or(0));
+        command.args(["serve", "--listen", &listen, "--http", "127.0.0.1:0", "--data-dir"]);
+        command.arg(self.data_dir()).args(&self.options);
+        command
+    }
+
+    /// Apache Kafka with the same settings. Panics: if there are options that only ours has.
+    fn oracle(&self) -> Command {
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/run"));
+        let port = self.port.expect("the oracle's port is always chosen here");
+        command.arg(port.to_string()).arg(self.data_dir());
+        for pair in self.options.chunks(2) {
+            assert_eq!(pair[0], "--set", "the oracle knows settings and nothing else");
+            command.arg(&pair[1]);
+        }
+        command
     }
 
     /// `kill -9`, and waits until the process is gone.
@@ -281,6 +343,26 @@ impl Drop for Broker {
             eprintln!("the broker's log ends:\n{}", self.log_tail());
         }
     }
+}
+
+/// Whether the brokers are Apache Kafka's.
+pub fn is_oracle() -> bool {
+    std::env::var_os("CORELANE_TEST_ORACLE").is_some()
+}
+
+/// A port on which nobody listens, nor on the next one (the oracle's controller takes that).
+pub fn free_port() -> u16 {
+    let width = PORTS.end - PORTS.start;
+    let begin = (std::process::id() % u32::from(width)) as u16;
+    for _ in 0..width {
+        let step = PORT_COUNT.fetch_add(2, Ordering::Relaxed);
+        let port = PORTS.start + begin.wrapping_add(step) % (width - 1);
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 1) {
+            return port;
+        }
+    }
+    panic!("no free port from {} to {}", PORTS.start, PORTS.end);
 }
 
 /// The binary under test.
