@@ -20,18 +20,27 @@ const RECORD_COUNT: u64 = 100_000;
 /// Where the log of partition 0 begins after `kafka-delete-records`.
 const DELETED_BEFORE: i64 = 1_234;
 
-/// A broker and the tools' names of topics on it.
-struct Tools<'a> {
-    broker: &'a Broker,
+/// Runs tools against a broker.
+pub struct Tools<'a> {
+    /// The broker.
+    pub broker: &'a Broker,
+}
+
+/// A few of them have packages of their own.
+fn package(class: &str) -> &'static str {
+    match class {
+        "ConfigCommand" => "kafka.admin",
+        "ConsoleConsumer" => "org.apache.kafka.tools.consumer",
+        "ConsumerGroupCommand" => "org.apache.kafka.tools.consumer.group",
+        _ => "org.apache.kafka.tools",
+    }
 }
 
 impl Tools<'_> {
     /// Runs one tool; what it printed, and whether it failed.
-    fn try_run(&self, class: &str, arguments: &[&str]) -> (String, bool) {
+    pub fn try_run(&self, class: &str, arguments: &[&str]) -> (String, bool) {
         let mut command = java();
-        // One of them has stayed in the server's own package.
-        let package = if class == "ConfigCommand" { "kafka.admin" } else { "org.apache.kafka.tools" };
-        command.arg(format!("{package}.{class}"));
+        command.arg(format!("{}.{class}", package(class)));
         command.args(["--bootstrap-server", self.broker.address()]).args(arguments).stdin(Stdio::null());
         let (said, failed) = output_of(&mut command);
         println!("$ {class} {}\n{said}", arguments.join(" "));
@@ -39,14 +48,14 @@ impl Tools<'_> {
     }
 
     /// Runs one tool that must end well.
-    fn run(&self, class: &str, arguments: &[&str]) -> String {
+    pub fn run(&self, class: &str, arguments: &[&str]) -> String {
         let (said, failed) = self.try_run(class, arguments);
         assert!(!failed, "{class} {arguments:?} failed:\n{said}");
         said
     }
 
     /// As `run`; the output must hold every one of `expected`.
-    fn check(&self, class: &str, arguments: &[&str], expected: &[&str]) -> String {
+    pub fn check(&self, class: &str, arguments: &[&str], expected: &[&str]) -> String {
         let said = self.run(class, arguments);
         for part in expected {
             assert!(said.contains(part), "{class} {arguments:?} should print {part:?}, printed:\n{said}");
@@ -55,13 +64,13 @@ impl Tools<'_> {
     }
 
     /// As `try_run`; the tool must fail and say `expected`.
-    fn check_refused(&self, class: &str, arguments: &[&str], expected: &str) {
+    pub fn check_refused(&self, class: &str, arguments: &[&str], expected: &str) {
         let (said, _) = self.try_run(class, arguments);
         assert!(said.contains(expected), "{class} {arguments:?} should print {expected:?}, printed:\n{said}");
     }
 
     /// `kafka-get-offsets`: partition to offset.
-    fn offsets(&self, topic: &str, time: &str) -> HashMap<i32, i64> {
+    pub fn offsets(&self, topic: &str, time: &str) -> HashMap<i32, i64> {
         let said = self.run("GetOffsetShell", &["--topic", topic, "--time", time]);
         let mut found = HashMap::new();
         for line in said.lines() {

@@ -1,16 +1,18 @@
-// Command franz is the franz-go round trip; see ../../README.md.
+// Command franz is the franz-go round trip and, as `franz group`, a member of a consumer group; see ../../README.md.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"corelane.tests/clients/member"
 	"corelane.tests/clients/records"
 	"corelane.tests/clients/roundtrip"
 )
@@ -206,4 +208,12 @@ func (f *franz) Read(topic string, starts, ends roundtrip.Offsets, each func(rou
 	return nil
 }
 
-func main() { roundtrip.Main("franz-go", connect) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "group" {
+		if err := runMember(os.Args[2:]); err != nil {
+			member.Fail("franz-go", err)
+		}
+		return
+	}
+	roundtrip.Main("franz-go", connect)
+}

@@ -1,12 +1,14 @@
-// Command sarama is the sarama round trip; see ../../README.md.
+// Command sarama is the sarama round trip and, as `sarama group`, a member of a consumer group; see ../../README.md.
 package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/IBM/sarama"
 
+	"corelane.tests/clients/member"
 	"corelane.tests/clients/records"
 	"corelane.tests/clients/roundtrip"
 )
@@ -197,4 +199,12 @@ func readPartition(consumer sarama.Consumer, topic string, p int32, start, end i
 	return nil
 }
 
-func main() { roundtrip.Main("sarama", connect) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "group" {
+		if err := runMember(os.Args[2:]); err != nil {
+			member.Fail("sarama", err)
+		}
+		return
+	}
+	roundtrip.Main("sarama", connect)
+}
