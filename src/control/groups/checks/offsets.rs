@@ -148,14 +148,14 @@ fn offsets_of_deleted_topics_go() {
 fn a_topic_that_went_away_while_nobody_looked() {
     let mut rig = Rig::new(|_| {});
     assert_eq!(rig.play("commit t:0=1 u:0=3"), "ok,ok");
-    let topic_id = rig.image.topic("t").unwrap().id;
-    rig.image.replay(&MetadataRecord::TopicDeleted { topic_id }).unwrap();
+    let topic_id = rig.image.topic("t").expect("it was made").id;
+    rig.image.replay(&MetadataRecord::TopicDeleted { topic_id }).expect("it is there");
     assert_eq!(rig.play("restart"), "");
     assert_eq!(rig.play("fetch"), "[u:0=3]");
     // Deleted and made again between two looks.
     assert_eq!(rig.play("commit u:1=4"), "ok");
-    let topic_id = rig.image.topic("u").unwrap().id;
-    rig.image.replay(&MetadataRecord::TopicDeleted { topic_id }).unwrap();
+    let topic_id = rig.image.topic("u").expect("it was made").id;
+    rig.image.replay(&MetadataRecord::TopicDeleted { topic_id }).expect("it is there");
     rig.create("u", 4);
     assert_eq!(rig.play("commit u:2=5"), "ok");
     assert_eq!(rig.play("make t"), "");

@@ -56,13 +56,14 @@ const GROUPS: &[(i16, &str)] = &[
 const EMPTY_GROUP: &str = "0003000000000000ffffffff0000018bcfe5687b00000000";
 
 fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
+    let digits: Vec<u8> =
+        hex.bytes().map(|digit| (digit as char).to_digit(16).expect("a digit") as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
+        write!(text, "{byte:02x}").expect("a text takes all");
         text
     })
 }
@@ -127,7 +128,7 @@ fn offsets_are_kafka_s() {
     // What is too long for the classic form is written in the newest version.
     let long = "m".repeat(40_000);
     let value = OffsetValue { metadata: &long, ..offset_value(4) };
-    let record = records::offset(key, value).value.unwrap();
+    let record = records::offset(key, value).value.expect("not a tombstone");
     assert_eq!(record[..2], [0, 4]);
     assert_eq!(records::read_offset(&record), Ok(value));
     assert_eq!(records::offset_tombstone(key).value, None);
@@ -139,7 +140,10 @@ fn groups_are_kafka_s() {
         assert_eq!(records::read_group(&bytes(golden)), Ok(group_value(version)), "version {version}");
     }
     let record = records::group("grüppe", &group_value(3));
-    assert_eq!((hex(&record.key), hex(&record.value.unwrap())), (GROUP_KEY.into(), GROUPS[3].1.into()));
+    assert_eq!(
+        (hex(&record.key), hex(&record.value.expect("not a tombstone"))),
+        (GROUP_KEY.into(), GROUPS[3].1.into())
+    );
     let empty = GroupValue {
         protocol_type: "",
         generation: 0,
@@ -149,7 +153,7 @@ fn groups_are_kafka_s() {
         members: Vec::new(),
     };
     assert_eq!(records::read_group(&bytes(EMPTY_GROUP)), Ok(empty.clone()));
-    assert_eq!(hex(&records::group("grüppe", &empty).value.unwrap()), EMPTY_GROUP);
+    assert_eq!(hex(&records::group("grüppe", &empty).value.expect("not a tombstone")), EMPTY_GROUP);
     assert_eq!(hex(&records::group_tombstone("grüppe").key), GROUP_KEY);
 }
 
@@ -171,7 +175,7 @@ fn truncated_records_are_refused_and_change_nothing() {
             coordinator.replay(&key[..length], Some(&value)).expect_err("a part of a key is no key");
         }
         assert_eq!(coordinator.group_count(), 0);
-        coordinator.replay(&key, Some(&value)).unwrap();
+        coordinator.replay(&key, Some(&value)).expect("a whole record");
         assert_eq!(coordinator.group_count(), 1);
         coordinator.check_invariants();
     }
@@ -199,8 +203,8 @@ fn hostile_records_never_panic() {
 #[test]
 fn records_of_newer_brokers_are_passed_over() {
     let mut coordinator = GroupCoordinator::new(GroupSettings::default());
-    coordinator.replay(&[0x7f, 0, 1, 2, 3], Some(&[0, 0])).unwrap();
-    coordinator.replay(&[0x7f, 0], None).unwrap();
+    coordinator.replay(&[0x7f, 0, 1, 2, 3], Some(&[0, 0])).expect("not ours to judge");
+    coordinator.replay(&[0x7f, 0], None).expect("not ours to judge");
     coordinator.replay(&bytes(OFFSET_KEY), Some(&[0, 5, 1])).expect_err("an unknown version");
     coordinator.replay(&[], None).expect_err("no type");
     assert_eq!(coordinator.group_count(), 0);
