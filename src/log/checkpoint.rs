@@ -101,7 +101,7 @@ impl Checkpoint {
         let log_start_offset = self.log_start_offset.max(log_start_offset);
         let mut out = vec![0; HEAD_BYTES];
         out[..2].copy_from_slice(&VERSION.to_be_bytes());
-        out.push(u8::from(behind.whole) * FLAG_WHOLE | u8::from(behind.relaxed) * FLAG_RELAXED);
+        out.push((u8::from(behind.whole) * FLAG_WHOLE) | (u8::from(behind.relaxed) * FLAG_RELAXED));
         out.extend_from_slice(&log_start_offset.0.to_be_bytes());
         out.extend_from_slice(&self.flushed_offset.0.to_be_bytes());
         out.extend_from_slice(&self.start.to_be_bytes());

@@ -86,7 +86,10 @@ pub fn encode_keyed(producer: Producer, records: &[KeyedRecord]) -> Vec<u8> {
     encode_fields(producer, &records.iter().map(fields).collect::<Vec<_>>())
 }
 
-fn encode_fields(producer: Producer, records: &[(i64, Option<Vec<u8>>, Option<Vec<u8>>)]) -> Vec<u8> {
+/// Time, key and value.
+type Fields = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn encode_fields(producer: Producer, records: &[Fields]) -> Vec<u8> {
     assert!(!records.is_empty(), "a batch has records");
     let base_timestamp = records[0].0;
     let max_timestamp = records.iter().map(|(time, _, _)| *time).max().unwrap_or(-1);
