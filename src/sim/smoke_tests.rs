@@ -10,11 +10,12 @@ use crate::trace::Trace;
 use crate::{compact_world, fuzz, group_world, log_world, world};
 
 /// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
-const LOG_SEEDS: &[u64] = &[1, 12, 19, 27, 56, 75, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201];
+const LOG_SEEDS: &[u64] =
+    &[1, 12, 19, 27, 56, 75, 84, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201];
 /// The same for logs under compaction.
 const COMPACT_SEEDS: &[u64] = &[1, 2, 3];
 /// The same for whole brokers.
-const BROKER_SEEDS: &[u64] = &[14, 34, 61, 124, 169, 212, 452, 821, 1007];
+const BROKER_SEEDS: &[u64] = &[12, 14, 34, 40, 61, 124, 169, 212, 452, 821, 1007, 3884, 103_299];
 /// How many seeds nobody has seen.
 const LOG_SEEDS_FRESH: u64 = 20;
 const COMPACT_SEEDS_FRESH: u64 = 20;
