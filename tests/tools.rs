@@ -92,6 +92,21 @@ fn topic(name: &str) -> String {
 }
 
 #[test]
+fn kafka_configs_of_loggers() {
+    let broker = Broker::start("tools-loggers");
+    let tools = Tools { broker: &broker };
+    let configs = "ConfigCommand";
+    let entity = ["--entity-type", "broker-loggers", "--entity-name", "1"];
+    let set = |level: &'static str| [&["--alter", "--add-config", level], &entity[..]].concat();
+    tools.check(configs, &set("root=DEBUG"), &["Completed updating config for broker-logger"]);
+    tools.check(configs, &[&["--describe"], &entity[..]].concat(), &["root=DEBUG"]);
+    tools.check_refused(configs, &set("root=LOUD"), "InvalidConfigurationException");
+    tools.check_refused(configs, &set("no.such.logger=INFO"), "Invalid broker logger(s)");
+    tools.check(configs, &set("root=INFO"), &["Completed updating config for broker-logger"]);
+    tools.check(configs, &[&["--describe"], &entity[..]].concat(), &["root=INFO"]);
+}
+
+#[test]
 fn kafka_topics_and_configs() {
     let broker = Broker::start("tools-topics");
     let tools = Tools { broker: &broker };

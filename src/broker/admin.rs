@@ -76,6 +76,14 @@ impl Admin {
         self.phase.store(phase as u8, Ordering::Release);
     }
 
+    /// Prints from now on what `filter` lets through.
+    pub fn set_log_filter(&self, filter: &str) {
+        match self.log_control.set_filter(filter) {
+            Ok(()) => tracing::info!(filter, "which log lines are printed has changed"),
+            Err(why) => tracing::error!("{why}"),
+        }
+    }
+
     fn is(&self, phase: Phase) -> bool {
         self.phase.load(Ordering::Acquire) == phase as u8
     }

@@ -16,6 +16,7 @@ use corelane_control::configs::broker::BrokerConfig;
 use corelane_control::configs::listener::Listener;
 use corelane_control::configs::settings::{Setting, Settings};
 use corelane_node::event::{Lifecycle, Severity};
+use corelane_node::loggers::Loggers;
 use corelane_node::shard::{Shard, ShardSettings};
 
 use crate::admin::{Admin, Phase};
@@ -127,27 +128,30 @@ fn serve(plan: Plan, clock: Clock, log_control: LogControl) -> Result<(), String
         news: news.clone(),
     };
     let settings = shard_settings(&plan, address);
+    let loggers = Loggers::of_filter(&log_control.filter());
     let make = move |shard: ShardId| {
         let seed = settings.seed ^ (u64::from(shard.0) << 48);
-        Shard::new(ShardSettings { shard, seed, ..settings.clone() })
+        let mut shard = Shard::new(ShardSettings { shard, seed, ..settings.clone() });
+        shard.set_loggers(loggers);
+        shard
     };
     let shards =
         Shards::launch(launch, clock, make).map_err(|e| format!("the shards cannot be started: {e}"))?;
     let admin = Admin::new(clock, shards.ports().to_vec(), log_control);
     admin.run(http, news).map_err(|e| format!("the admin thread cannot be started: {e}"))?;
 
-    if wait_for(&inbox, plan.shards, &Lifecycle::Ready, None)? == Waited::Reached {
+    if wait_for(&inbox, plan.shards, &Lifecycle::Ready, None, &admin)? == Waited::Reached {
         probe::open(&sockets)?;
         shards.listen(sockets);
         admin.enter(Phase::Ready);
         greet(&plan, &cores, address, http_address);
         // Only an order to stop or a fatal shard ends this: nobody is drained before being told to.
-        wait_for(&inbox, plan.shards, &Lifecycle::Drained, None)?;
+        wait_for(&inbox, plan.shards, &Lifecycle::Drained, None, &admin)?;
     }
     admin.enter(Phase::Draining);
     shards.shut_down();
     let deadline = Some(Instant::now() + DRAIN_DEADLINE);
-    while wait_for(&inbox, plan.shards, &Lifecycle::Drained, deadline)? != Waited::Reached {}
+    while wait_for(&inbox, plan.shards, &Lifecycle::Drained, deadline, &admin)? != Waited::Reached {}
     shards.stop().map_err(|e| format!("a shard ended badly: {e}"))?;
     tracing::info!("stopped cleanly");
     Ok(())
@@ -214,6 +218,7 @@ fn wait_for(
     shards: u16,
     milestone: &Lifecycle,
     deadline: Option<Instant>,
+    admin: &Admin,
 ) -> Result<Waited, String> {
     let mut left = shards;
     while left > 0 {
@@ -222,6 +227,7 @@ fn wait_for(
             Ok(News::Stop) => return Ok(Waited::Stopped),
             Ok(News::Shard(shard, Lifecycle::Notice { severity, text })) => log(shard, severity, &text),
             Ok(News::Shard(shard, Lifecycle::Fatal(why))) => return Err(format!("shard {shard}: {why}")),
+            Ok(News::Shard(_, Lifecycle::LogFilter(filter))) => admin.set_log_filter(&filter),
             Ok(News::Shard(_, told)) if told == *milestone => left -= 1,
             Ok(News::Shard(..)) => {}
             Err(RecvTimeoutError::Timeout) => {

@@ -95,6 +95,8 @@ pub enum Lifecycle {
     Drained,
     /// The shard cannot go on; the sentence says why and what to do.
     Fatal(String),
+    /// Print from now on the log lines that this filter lets through: levels by target, as in `warn,corelane::shard=debug`.
+    LogFilter(String),
     /// Something an operator should read (a torn tail cut, a log taken offline, the disk nearly full).
     Notice {
         /// How serious.

@@ -8,6 +8,7 @@ pub mod slots;
 pub mod memory;
 pub mod send;
 pub mod timing;
+pub mod loggers;
 
 pub mod session;
 pub mod timers;

@@ -17,6 +17,7 @@ use corelane_control::record::MetadataRecord;
 use corelane_log::disk::DirEntry;
 use corelane_wire::error_code::ErrorCode;
 
+use crate::loggers::Loggers;
 use crate::send::SendPart;
 use crate::slots::SlotId;
 
@@ -291,6 +292,8 @@ pub enum MeshMessage {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// From the shard that was asked to change them: the levels of all loggers.
+    Loggers(Loggers),
     /// From the first shard: new metadata.
     Metadata(Published),
     /// To the first shard: the disk had no room for my first checkpoint, those of earlier incarnations must stay.

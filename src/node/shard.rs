@@ -19,6 +19,7 @@ use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
 use crate::fetch_session::FetchSessions;
 use crate::groups::{Asker, Groups};
+use crate::loggers::Loggers;
 use crate::memory::MemoryLimits;
 use crate::mesh::{MeshMessage, PartitionKey};
 use crate::metadata_log::MetadataLog;
@@ -98,6 +99,7 @@ pub struct Shard {
     pub(crate) disk_total_bytes: u64,
     pub(crate) disk_free_bytes: u64,
     pub(crate) metrics: Metrics,
+    pub(crate) loggers: Loggers,
 }
 
 /// The shard that owns a partition: a function of its identity and the number of shards, so that every shard knows
@@ -155,9 +157,15 @@ impl Shard {
             disk_total_bytes: 0,
             disk_free_bytes: u64::MAX,
             metrics: Metrics::default(),
+            loggers: Loggers::default(),
             config,
             settings,
         }
+    }
+
+    /// Says which log lines are printed, for those who ask. Every shard is told the same.
+    pub fn set_loggers(&mut self, loggers: Loggers) {
+        self.loggers = loggers;
     }
 
     /// Which shard this is.
@@ -537,6 +545,7 @@ impl Shard {
             }
             MeshMessage::Control { pending, command } => self.on_control(now, from, pending, *command, fx),
             MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
+            MeshMessage::Loggers(loggers) => self.loggers = loggers,
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
             MeshMessage::FirstCheckpointMissing => self.publishing.old_files.clear(),
             MeshMessage::MetadataApplied { version } => self.on_metadata_applied(now, version, fx),

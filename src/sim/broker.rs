@@ -366,7 +366,7 @@ impl Broker {
                 }
             }
             Lifecycle::Fatal(sentence) => news.push(BrokerNews::Fatal(sentence)),
-            Lifecycle::Notice { .. } => {}
+            Lifecycle::Notice { .. } | Lifecycle::LogFilter(_) => {}
         }
     }
 }

@@ -1,6 +1,8 @@
-//! IncrementalAlterConfigs, versions 0 and 1: sets, deletes, appends to and subtracts from single settings.
-//! Source: KIP-339.
+//! IncrementalAlterConfigs, versions 0 and 1: sets, deletes, appends to and subtracts from single settings. Levels of
+//! loggers (resource type 8) are this broker's own and are changed at once; deviation: a request that names other
+//! resources besides is refused for its loggers. Source: KIP-339, KIP-412.
 
+use corelane_base::id::ShardId;
 use corelane_base::time::Now;
 use corelane_control::alter_configs::{AlterResult, IncrementalAlterConfigs, IncrementalResource, KeyChange};
 use corelane_control::controller::Command;
@@ -9,8 +11,10 @@ use corelane_wire::message::incremental_alter_configs::{
 };
 use corelane_wire::primitive::Reader;
 
-use crate::event::Effects;
+use crate::event::{Effects, Lifecycle};
 use crate::handlers::control::outcome;
+use crate::loggers::{self, BROKER_LOGGER, LoggerRefusal};
+use crate::mesh::MeshMessage;
 use crate::pending::{PendingBody, RequestMeta};
 use crate::requests::Handled;
 use crate::shard::Shard;
@@ -25,6 +29,8 @@ impl Shard {
     ) -> Handled {
         let request = IncrementalAlterConfigsRequest::decode(reader, meta.version)?;
         reader.finish()?;
+        let is_logger = |resource_type: i8| resource_type == BROKER_LOGGER;
+        let of_loggers = request.resources.iter().all(|resource| is_logger(resource.resource_type));
         let resources = request.resources.iter().map(|resource| IncrementalResource {
             resource_type: resource.resource_type,
             name: resource.resource_name.to_owned(),
@@ -38,10 +44,57 @@ impl Shard {
                 })
                 .collect(),
         });
-        let command =
-            IncrementalAlterConfigs { resources: resources.collect(), validate_only: request.validate_only };
+        let resources: Vec<IncrementalResource> = resources.collect();
+        if of_loggers && !resources.is_empty() {
+            let results = self.alter_loggers(now, resources, request.validate_only, fx);
+            self.answer_loggers(meta, &results);
+            return Ok(());
+        }
+        let command = IncrementalAlterConfigs { resources, validate_only: request.validate_only };
         self.command(now, meta, PendingBody::Control, Command::IncrementalAlterConfigs(command), fx);
         Ok(())
+    }
+
+    /// Changes the levels of loggers here, on the other shards and in the shell. Gives each resource's name and refusal.
+    fn alter_loggers(
+        &mut self,
+        now: Now,
+        resources: Vec<IncrementalResource>,
+        validate_only: bool,
+        fx: &mut Effects,
+    ) -> Vec<(String, Option<LoggerRefusal>)> {
+        let before = self.loggers;
+        let mut results = Vec::with_capacity(resources.len());
+        for resource in resources {
+            let changed = loggers::check_name(&resource.name, self.broker_id.0)
+                .and_then(|()| self.loggers.changed(&resource.changes));
+            if let (Ok(changed), false) = (&changed, validate_only) {
+                self.loggers = *changed;
+            }
+            results.push((resource.name, changed.err()));
+        }
+        if self.loggers != before {
+            let own = self.id();
+            for shard in (0..self.settings.shard_count).map(ShardId).filter(|shard| *shard != own) {
+                self.tell(now, shard, MeshMessage::Loggers(self.loggers), fx);
+            }
+            fx.lifecycle.push(Lifecycle::LogFilter(self.loggers.filter()));
+        }
+        results
+    }
+
+    fn answer_loggers(&mut self, meta: RequestMeta, results: &[(String, Option<LoggerRefusal>)]) {
+        let responses = results.iter().map(|(name, refusal)| AlterConfigsResourceResponse {
+            error_code: refusal.as_ref().map_or(0, |(code, _)| code.code()),
+            error_message: refusal.as_ref().map(|(_, text)| text.as_str()),
+            resource_type: BROKER_LOGGER,
+            resource_name: name,
+        });
+        let response = IncrementalAlterConfigsResponse {
+            responses: responses.collect(),
+            ..IncrementalAlterConfigsResponse::default()
+        };
+        self.respond_with(meta, |writer, version| response.encode(writer, version));
     }
 
     pub(crate) fn answer_incremental_alter_configs(&mut self, meta: RequestMeta, results: &[AlterResult]) {
