@@ -10,10 +10,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use corelane_log::builder::BatchBuilder;
+use corelane_wire::api::ApiKey;
 use corelane_wire::error_code::ErrorCode;
+use corelane_wire::message::find_coordinator::FindCoordinatorRequest;
+use corelane_wire::message::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 
 use crate::harness::Broker;
-use crate::wire_client::{Connection, create_topic, fetch, now, produce};
+use crate::wire_client::{Connection, create_topic, error_codes, fetch, now, produce, request};
 
 /// Samples by name and labels as they stand in the text.
 type Samples = BTreeMap<String, f64>;
@@ -184,6 +189,66 @@ fn what_is_told_is_what_was_done() {
     assert_eq!(samples["corelane_group_commit_bytes_sum"], bytes.iter().sum::<u64>() as f64);
     assert!(samples["corelane_disk_free_bytes"] > 0.0);
     check_histograms(&text);
+}
+
+/// Commits an offset as a consumer without a group's protocol does, as often as it takes for the coordinator to be there.
+fn commit(connection: &mut Connection, group: &str, topic: &str, partition: i32, offset: i64) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let find = FindCoordinatorRequest { key: group, ..FindCoordinatorRequest::default() };
+        let frame = request(ApiKey::FindCoordinator, 3, |w, version| find.encode(w, version));
+        connection.try_call(ApiKey::FindCoordinator, 3, &frame).expect("it is answered");
+        let partition = OffsetCommitRequestPartition {
+            partition_index: partition,
+            committed_offset: offset,
+            ..OffsetCommitRequestPartition::default()
+        };
+        let topic = OffsetCommitRequestTopic {
+            name: topic,
+            partitions: vec![partition],
+            ..OffsetCommitRequestTopic::default()
+        };
+        let message = OffsetCommitRequest {
+            group_id: group,
+            generation_id_or_member_epoch: -1,
+            topics: vec![topic],
+            ..OffsetCommitRequest::default()
+        };
+        let frame = request(ApiKey::OffsetCommit, 8, |w, version| message.encode(w, version));
+        let body = connection.try_call(ApiKey::OffsetCommit, 8, &frame).expect("it is answered");
+        let codes = error_codes(&body, ApiKey::OffsetCommit, 8);
+        if codes.iter().all(|code| *code == ErrorCode::None) {
+            return;
+        }
+        assert!(Instant::now() < end, "{codes:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn lag_is_told() {
+    let broker = Broker::start_with("metrics-lag", &["--shards", "2"]);
+    let http = http_address(&broker);
+    let mut connection = Connection::open(broker.address());
+    create_topic(&mut connection, "read", 2, &[]);
+    for partition in 0..2 {
+        produce(&mut connection, -1, "read", partition, &batch_of_many(30)).expect("there is room");
+    }
+    for (group, partition, offset) in [("one", 0, 30), ("one", 1, 12), ("two \"x\"", 0, 40)] {
+        commit(&mut connection, group, "read", partition, offset);
+    }
+    let (_, samples) = scrape(&http);
+    for (group, partition, offset, lag) in
+        [("one", 0, 30.0, 0.0), ("one", 1, 12.0, 18.0), ("two \\\"x\\\"", 0, 40.0, 0.0)]
+    {
+        let labels = format!("{{consumergroup=\"{group}\",topic=\"read\",partition=\"{partition}\"}}");
+        check(&samples, &format!("kafka_consumergroup_current_offset{labels}"), offset);
+        check(&samples, &format!("kafka_consumergroup_lag{labels}"), lag);
+        check(&samples, &format!("kafka_consumergroup_members{{consumergroup=\"{group}\"}}"), 0.0);
+    }
+    check(&samples, "kafka_coordinator_group_groupmetadatamanager_numgroups", 2.0);
+    check(&samples, "corelane_groups{state=\"Empty\"}", 2.0);
+    check(&samples, "corelane_group_offsets_untold", 0.0);
 }
 
 #[test]

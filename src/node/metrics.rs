@@ -426,6 +426,8 @@ pub enum Filled {
     Partitions(u32),
     /// Partitions, and bytes sent up to this topic.
     Sent(usize),
+    /// That, and the groups of coordinators before this one.
+    Groups(PartitionIndex),
     /// That, and topics up to the last one in.
     Topics,
     /// It is whole.

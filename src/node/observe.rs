@@ -31,6 +31,7 @@ impl Shard {
                 }
             }
             Filled::Sent(from) => self.fill_sent(from, snapshot),
+            Filled::Groups(from) => self.fill_groups(from, snapshot),
             Filled::Topics => self.fill_topics(snapshot),
             Filled::Everything => Filled::Everything,
         };
@@ -92,13 +93,16 @@ impl Shard {
                 snapshot.sent.push((PartitionKey { topic: *topic, partition }, *bytes));
             }
         }
-        if end < topics.len() {
-            Filled::Sent(end)
-        } else if self.settings.shard.0 == 0 {
-            Filled::Topics
-        } else {
-            Filled::Everything
+        if end < topics.len() { Filled::Sent(end) } else { Filled::Groups(PartitionIndex(0)) }
+    }
+
+    /// Takes in the groups of one coordinator, the first from partition `from` on.
+    fn fill_groups(&self, from: PartitionIndex, snapshot: &mut Snapshot) -> Filled {
+        if let Some((partition, hosted)) = self.groups.hosted.range(from..).next() {
+            snapshot.groups.add(hosted.coordinator.groups());
+            return Filled::Groups(PartitionIndex(partition.0 + 1));
         }
+        if self.settings.shard.0 == 0 { Filled::Topics } else { Filled::Everything }
     }
 
     fn fill_topics(&self, snapshot: &mut Snapshot) -> Filled {
