@@ -117,6 +117,20 @@ fn check_histograms(text: &str) {
     assert!(seen > 100, "only {seen} buckets");
 }
 
+/// What is told of the partitions of `orders`, which hold 77 records and so many bytes each.
+fn check_partitions(samples: &Samples, bytes: &[u64]) {
+    let told = |name: &str, labels: &str| format!("{name}{labels}");
+    for (partition, bytes) in bytes.iter().enumerate() {
+        let labels = format!("{{topic=\"orders\",partition=\"{partition}\"}}");
+        check(samples, &told("kafka_log_log_logendoffset", &labels), 77.0);
+        check(samples, &told("kafka_log_log_logstartoffset", &labels), 0.0);
+        check(samples, &told("corelane_partition_high_watermark", &labels), 77.0);
+        check(samples, &told("kafka_log_log_size", &labels), *bytes as f64);
+        check(samples, &told("corelane_partition_bytes_in_total", &labels), *bytes as f64);
+        check(samples, &told("corelane_partition_records_in_total", &labels), 77.0);
+    }
+}
+
 #[test]
 fn what_is_told_is_what_was_done() {
     let broker = Broker::start_with("metrics", &["--shards", "2"]);
@@ -156,15 +170,7 @@ fn what_is_told_is_what_was_done() {
     check(&samples, requests, 31.0);
     check(&samples, &requests.replace("totalproduce", "failedproduce"), 1.0);
     check(&samples, "kafka_server_brokertopicmetrics_bytesout_total{topic=\"orders\"}", fetched as f64);
-    for (partition, bytes) in bytes.iter().enumerate() {
-        let labels = format!("{{topic=\"orders\",partition=\"{partition}\"}}");
-        check(&samples, &told("kafka_log_log_logendoffset", &labels), 77.0);
-        check(&samples, &told("kafka_log_log_logstartoffset", &labels), 0.0);
-        check(&samples, &told("corelane_partition_high_watermark", &labels), 77.0);
-        check(&samples, &told("kafka_log_log_size", &labels), *bytes as f64);
-        check(&samples, &told("corelane_partition_bytes_in_total", &labels), *bytes as f64);
-        check(&samples, &told("corelane_partition_records_in_total", &labels), 77.0);
-    }
+    check_partitions(&samples, &bytes);
     let produced: f64 = samples
         .iter()
         .filter(|(name, _)| {
