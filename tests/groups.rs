@@ -30,6 +30,7 @@ const SARAMA: Client = Client { name: "sarama", program: Program::Built("sarama"
 const SARAMA_COOPERATIVE: Client = Client { name: "sarama-cooperative", protocol: "cooperative", ..SARAMA };
 const JAVA: Client = Client { name: "java", program: Program::Java, protocol: "classic" };
 const JAVA_COOPERATIVE: Client = Client { name: "java-cooperative", protocol: "cooperative", ..JAVA };
+const JAVA_CONSUMER: Client = Client { name: "java-consumer", protocol: "consumer", ..JAVA };
 
 /// One test per client, protocol and scenario.
 macro_rules! scenarios {
@@ -44,6 +45,7 @@ macro_rules! scenarios {
 scenarios! {
     kafka_python_at_least_once: at_least_once KAFKA_PYTHON;
     kafka_python_at_most_once: at_most_once KAFKA_PYTHON;
+    kafka_python_static_member: static_member KAFKA_PYTHON;
     kafka_python_cooperative_at_least_once: at_least_once KAFKA_PYTHON_COOPERATIVE;
     aiokafka_at_least_once: at_least_once AIOKAFKA;
     aiokafka_at_most_once: at_most_once AIOKAFKA;
@@ -72,4 +74,7 @@ scenarios! {
     java_classic_at_most_once: at_most_once JAVA;
     java_classic_static_member: static_member JAVA;
     java_cooperative_at_least_once: at_least_once JAVA_COOPERATIVE;
+    java_consumer_at_least_once: at_least_once JAVA_CONSUMER;
+    java_consumer_at_most_once: at_most_once JAVA_CONSUMER;
+    java_consumer_static_member: static_member JAVA_CONSUMER;
 }

@@ -18,5 +18,8 @@ mod metrics;
 mod serve;
 mod tidy;
 mod tools;
+mod group_commands;
 mod companion;
+mod streams;
+mod connect;
 mod burrow;
