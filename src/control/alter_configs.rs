@@ -8,13 +8,15 @@ use corelane_base::id::BrokerId;
 
 use crate::command::{Outcome, Records, State, duplicates};
 use crate::configs::broker_definitions;
+use crate::configs::client_metrics_definitions;
 use crate::configs::definition::{ConfigType, Definition, Overrides, Update, split_list};
 use crate::configs::group_definitions;
 use crate::configs::settings;
 use crate::configs::topic::{self, TopicConfig};
 use crate::configs::topic_definitions;
 use crate::describe_configs::{
-    RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC, broker_of, check_group, unknown_type,
+    RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC, broker_of, check_named,
+    unknown_type,
 };
 use crate::error::{ErrorKind, Refusal};
 use crate::image::Topic;
@@ -171,10 +173,14 @@ fn check_keys<'a>(keys: impl Iterator<Item = (&'a str, bool)> + Clone) -> Result
     }
 }
 
+/// The most groups and subscriptions that can have settings: they live in every shard's memory.
+pub const NAMED_RESOURCE_COUNT_MAX: usize = 10_000;
+
 enum Owner<'a> {
     Topic(&'a Topic),
     Broker(Option<BrokerId>),
     Group(String),
+    ClientMetrics(String),
 }
 
 /// A resource that exists, with its own settings as they are.
@@ -203,11 +209,23 @@ impl<'a> Target<'a> {
                 Ok(Target { owner: Owner::Broker(broker), overrides })
             }
             RESOURCE_GROUP => {
-                check_group(name)?;
-                Ok(Target { owner: Owner::Group(name.into()), overrides: state.image.group_overrides(name) })
+                check_named(name)?;
+                Target::named(state, Owner::Group(name.into()), state.image.group_overrides(name))
+            }
+            RESOURCE_CLIENT_METRICS => {
+                check_named(name)?;
+                Target::named(state, Owner::ClientMetrics(name.into()), state.image.client_metrics(name))
             }
             other => Err(unknown_type(other)),
         }
+    }
+
+    fn named(state: &State<'a>, owner: Owner<'a>, overrides: &'a Overrides) -> Result<Target<'a>, Refusal> {
+        if overrides.is_empty() && state.image.named_resource_count() >= NAMED_RESOURCE_COUNT_MAX {
+            let text = format!("{NAMED_RESOURCE_COUNT_MAX} groups and subscriptions have settings already");
+            return Err(Refusal::new(ErrorKind::PolicyViolation, text));
+        }
+        Ok(Target { owner, overrides })
     }
 
     fn definition(&self, key: &str) -> Result<&'static Definition, Refusal> {
@@ -217,6 +235,10 @@ impl<'a> Target<'a> {
             }),
             Owner::Group(_) => group_definitions::find(key).ok_or_else(|| {
                 Refusal::new(ErrorKind::InvalidConfig, format!("no group setting is named '{key}'"))
+            }),
+            Owner::ClientMetrics(_) => client_metrics_definitions::find(key).ok_or_else(|| {
+                let text = format!("no setting of client metrics is named '{key}'");
+                Refusal::new(ErrorKind::InvalidRequest, text)
             }),
             Owner::Broker(_) => match broker_definitions::find(key) {
                 Some(definition) if definition.update == Update::ClusterWide => Ok(definition),
@@ -235,7 +257,7 @@ impl<'a> Target<'a> {
     fn invalid(&self) -> ErrorKind {
         match self.owner {
             Owner::Topic(_) | Owner::Group(_) => ErrorKind::InvalidConfig,
-            Owner::Broker(_) => ErrorKind::InvalidRequest,
+            Owner::Broker(_) | Owner::ClientMetrics(_) => ErrorKind::InvalidRequest,
         }
     }
 
@@ -283,6 +305,7 @@ impl<'a> Target<'a> {
         let checked = match self.owner {
             Owner::Topic(_) => topic::check_overrides(&TopicConfig::defaults(&state.layers()), wanted),
             Owner::Group(_) => group_definitions::check(&state.layers(), wanted),
+            Owner::ClientMetrics(_) => Ok(()),
             Owner::Broker(Some(_)) => {
                 settings::check_dynamic(state.settings, wanted, state.image.broker_overrides(None))
             }
@@ -310,6 +333,9 @@ impl<'a> Target<'a> {
             Owner::Topic(topic) => MetadataRecord::TopicConfigChanged { topic_id: topic.id, changes },
             Owner::Broker(broker) => MetadataRecord::BrokerConfigChanged { broker: *broker, changes },
             Owner::Group(group) => MetadataRecord::GroupConfigChanged { group: group.clone(), changes },
+            Owner::ClientMetrics(name) => {
+                MetadataRecord::ClientMetricsConfigChanged { subscription: name.clone(), changes }
+            }
         })
     }
 }

@@ -15,7 +15,10 @@ use corelane_base::id::BrokerId;
 
 use crate::command::State;
 use crate::configs::broker_definitions::BROKER;
-use crate::configs::definition::{ConfigType, Definition, Overrides, Synonym, Update, Value};
+use crate::configs::client_metrics_definitions::{self, CLIENT_METRICS};
+use crate::configs::definition::{
+    ConfigType, Definition, Overrides, Synonym, Update, VALUE_BYTES_MAX, Value,
+};
 use crate::configs::group_definitions::{self, GROUP};
 use crate::configs::layers::{Candidate, ConfigSource, Layers};
 use crate::configs::topic_definitions::{self, TOPIC};
@@ -28,6 +31,8 @@ pub const RESOURCE_TOPIC: i8 = 2;
 /// The type code of a broker, or with an empty name of the default of all brokers.
 pub const RESOURCE_BROKER: i8 = 4;
 
+/// The type code of a subscription to clients' metrics.
+pub const RESOURCE_CLIENT_METRICS: i8 = 16;
 /// The type code of a group.
 pub const RESOURCE_GROUP: i8 = 32;
 
@@ -152,10 +157,15 @@ pub(crate) fn broker_of(state: &State<'_>, name: &str) -> Result<Option<BrokerId
     }
 }
 
-/// Checks the name of a group as a config resource. Errors: `INVALID_REQUEST`: there is no default of all groups.
-pub(crate) fn check_group(name: &str) -> Result<(), Refusal> {
+/// Checks the name of a group or a subscription as a config resource. Errors: `INVALID_REQUEST`: there is no default of
+/// all, and names are no longer than what is stored of them.
+pub(crate) fn check_named(name: &str) -> Result<(), Refusal> {
     if name.is_empty() {
-        let text = "a group must be named: there is no default of all groups";
+        let text = "a group or subscription must be named: there is no default of all";
+        return Err(Refusal::new(ErrorKind::InvalidRequest, text));
+    }
+    if name.len() > VALUE_BYTES_MAX {
+        let text = format!("a name of {} bytes is longer than {VALUE_BYTES_MAX}", name.len());
         return Err(Refusal::new(ErrorKind::InvalidRequest, text));
     }
     Ok(())
@@ -173,11 +183,19 @@ struct Described<'a> {
     broker: Option<Vec<DescribedConfig>>,
     default_broker: Option<Vec<DescribedConfig>>,
     group: Option<Vec<DescribedConfig>>,
+    client_metrics: Option<Vec<DescribedConfig>>,
 }
 
 impl<'a> Described<'a> {
     fn new(state: &'a State<'a>) -> Described<'a> {
-        Described { state, topic: None, broker: None, default_broker: None, group: None }
+        Described {
+            state,
+            topic: None,
+            broker: None,
+            default_broker: None,
+            group: None,
+            client_metrics: None,
+        }
     }
 
     fn resource(
@@ -202,9 +220,16 @@ impl<'a> Described<'a> {
                 }
             },
             RESOURCE_GROUP => {
-                check_group(&resource.name)?;
+                check_named(&resource.name)?;
                 let made = || GROUP.iter().map(|definition| default_entry(&layers, definition)).collect();
                 (self.group.get_or_insert_with(made), self.state.image.group_overrides(&resource.name))
+            }
+            RESOURCE_CLIENT_METRICS => {
+                check_named(&resource.name)?;
+                let made =
+                    || CLIENT_METRICS.iter().map(|definition| default_entry(&layers, definition)).collect();
+                let overrides = self.state.image.client_metrics(&resource.name);
+                (self.client_metrics.get_or_insert_with(made), overrides)
             }
             other => return Err(unknown_type(other)),
         };
@@ -224,9 +249,14 @@ impl<'a> Described<'a> {
         let of_group = |config: &DescribedConfig| {
             own_entry(config, overrides, group_definitions::find(config.name), ConfigSource::Group)
         };
+        let of_metrics = |config: &DescribedConfig| {
+            let definition = client_metrics_definitions::find(config.name);
+            own_entry(config, overrides, definition, ConfigSource::ClientMetrics)
+        };
         let shown = all.iter().filter(wanted);
         Ok(match resource.resource_type {
             RESOURCE_GROUP => shown.map(of_group).collect(),
+            RESOURCE_CLIENT_METRICS => shown.map(of_metrics).collect(),
             _ => shown.map(|config| describe_own(config, overrides)).collect(),
         })
     }

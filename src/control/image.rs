@@ -77,6 +77,7 @@ pub struct ClusterImage {
     broker_overrides: BTreeMap<BrokerId, Overrides>,
     default_overrides: Overrides,
     group_overrides: BTreeMap<Arc<str>, Overrides>,
+    client_metrics: BTreeMap<Arc<str>, Overrides>,
     next_producer_id: ProducerId,
 }
 
@@ -176,6 +177,23 @@ impl ClusterImage {
         self.group_overrides.keys().map(AsRef::as_ref)
     }
 
+    /// The settings of a subscription to clients' metrics; empty if there is none of that name.
+    #[must_use]
+    pub fn client_metrics(&self, subscription: &str) -> &Overrides {
+        self.client_metrics.get(subscription).unwrap_or(&NOTHING)
+    }
+
+    /// The subscriptions to clients' metrics, in the order of their names.
+    pub fn client_metrics_subscriptions(&self) -> impl Iterator<Item = &str> {
+        self.client_metrics.keys().map(AsRef::as_ref)
+    }
+
+    /// How many groups and subscriptions have settings of their own.
+    #[must_use]
+    pub fn named_resource_count(&self) -> usize {
+        self.group_overrides.len() + self.client_metrics.len()
+    }
+
     /// The layers of settings of broker `id`, which was started with `settings`.
     #[must_use]
     pub fn layers<'a>(&'a self, id: BrokerId, settings: &'a Settings) -> Layers<'a> {
@@ -240,6 +258,10 @@ impl ClusterImage {
                 change(self.group_overrides.entry(group.as_str().into()).or_default(), changes);
                 self.group_overrides.retain(|_, overrides| !overrides.is_empty());
             }
+            MetadataRecord::ClientMetricsConfigChanged { subscription, changes } => {
+                change(self.client_metrics.entry(subscription.as_str().into()).or_default(), changes);
+                self.client_metrics.retain(|_, overrides| !overrides.is_empty());
+            }
             MetadataRecord::ProducerIdsAllocated { next } => {
                 if *next < self.next_producer_id {
                     let handed_out = self.next_producer_id;
@@ -278,6 +300,10 @@ impl ClusterImage {
             let changes = set(overrides);
             records.push(MetadataRecord::GroupConfigChanged { group: group.to_string(), changes });
         }
+        for (subscription, overrides) in &self.client_metrics {
+            let (subscription, changes) = (subscription.to_string(), set(overrides));
+            records.push(MetadataRecord::ClientMetricsConfigChanged { subscription, changes });
+        }
         if self.next_producer_id != ProducerId::default() {
             records.push(MetadataRecord::ProducerIdsAllocated { next: self.next_producer_id });
         }
@@ -307,6 +333,7 @@ impl ClusterImage {
         assert_eq!(self.partition_count, self.topics.values().map(|topic| topic.partitions.len()).sum());
         assert!(self.broker_overrides.values().all(|overrides| !overrides.is_empty()));
         assert!(self.group_overrides.values().all(|overrides| !overrides.is_empty()));
+        assert!(self.client_metrics.values().all(|overrides| !overrides.is_empty()));
     }
 
     fn replay_restart(&mut self, broker: BrokerId) -> Result<(), ReplayError> {

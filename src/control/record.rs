@@ -43,6 +43,7 @@ const TYPE_TOPIC_CONFIG_CHANGED: u8 = 7;
 const TYPE_BROKER_CONFIG_CHANGED: u8 = 8;
 const TYPE_PRODUCER_IDS_ALLOCATED: u8 = 9;
 const TYPE_GROUP_CONFIG_CHANGED: u8 = 10;
+const TYPE_CLIENT_METRICS_CONFIG_CHANGED: u8 = 11;
 
 /// One partition of a topic. Invariants: replicas are distinct and at least one; the in-sync ones and the leader are
 /// among them; a leader is in sync.
@@ -147,6 +148,13 @@ pub enum MetadataRecord {
     GroupConfigChanged {
         /// Which group.
         group: String,
+        /// The keys that change; distinct.
+        changes: Vec<ConfigChange>,
+    },
+    /// Some of the settings of a subscription to clients' metrics changed.
+    ClientMetricsConfigChanged {
+        /// Its name, at most [`VALUE_BYTES_MAX`].
+        subscription: String,
         /// The keys that change; distinct.
         changes: Vec<ConfigChange>,
     },
@@ -286,6 +294,11 @@ fn encode_record(record: &MetadataRecord, out: &mut Vec<u8>) {
             put_text(out, group, VALUE_BYTES_MAX);
             put_changes(out, changes);
         }
+        MetadataRecord::ClientMetricsConfigChanged { subscription, changes } => {
+            start(out, TYPE_CLIENT_METRICS_CONFIG_CHANGED);
+            put_text(out, subscription, VALUE_BYTES_MAX);
+            put_changes(out, changes);
+        }
         MetadataRecord::ProducerIdsAllocated { next } => {
             start(out, TYPE_PRODUCER_IDS_ALLOCATED);
             put_varint(out, u64::try_from(next.0).expect("producer ids are not negative"));
@@ -325,6 +338,10 @@ fn decode_record(reader: &mut Reader<'_>) -> Result<MetadataRecord, DecodeError>
         },
         TYPE_GROUP_CONFIG_CHANGED => MetadataRecord::GroupConfigChanged {
             group: reader.text(VALUE_BYTES_MAX)?,
+            changes: reader.changes()?,
+        },
+        TYPE_CLIENT_METRICS_CONFIG_CHANGED => MetadataRecord::ClientMetricsConfigChanged {
+            subscription: reader.text(VALUE_BYTES_MAX)?,
             changes: reader.changes()?,
         },
         TYPE_PRODUCER_IDS_ALLOCATED => {

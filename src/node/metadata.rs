@@ -222,6 +222,7 @@ impl Shard {
                 | MetadataRecord::BrokerRegistered { .. }
                 | MetadataRecord::BrokerRestarted { .. }
                 | MetadataRecord::GroupConfigChanged { .. }
+                | MetadataRecord::ClientMetricsConfigChanged { .. }
                 | MetadataRecord::ProducerIdsAllocated { .. } => {}
             }
         }

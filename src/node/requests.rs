@@ -99,6 +99,7 @@ impl Shard {
             ApiKey::ConsumerGroupHeartbeat => self.consumer_group_heartbeat(now, meta, client_id, reader, fx),
             ApiKey::ConsumerGroupDescribe => self.consumer_group_describe(now, meta, reader, fx),
             ApiKey::DescribeCluster => self.describe_cluster(meta, reader),
+            ApiKey::ListConfigResources => self.list_config_resources(meta, reader),
             ApiKey::DescribeTopicPartitions => self.describe_topic_partitions(meta, reader),
             // Not advertised, and `serve` lets only served keys through.
             _ => {

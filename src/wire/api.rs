@@ -182,7 +182,7 @@ apis! {
     (71, GetTelemetrySubscriptions, 0, 0, 0, F),
     (72, PushTelemetry, 0, 0, 0, F),
     (73, AssignReplicasToDirs, 0, 0, 0, Internal),
-    (74, ListConfigResources, 0, 1, 0, C),
+    (74, ListConfigResources, 0, 1, 0, B),
     (75, DescribeTopicPartitions, 0, 0, 0, A),
     (76, ShareGroupHeartbeat, 1, 1, 0, F),
     (77, ShareGroupDescribe, 1, 1, 0, F),
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn lists_what_is_served_and_produce_from_zero() {
         let keys: Vec<i16> = advertised().map(|each| each.api_key).collect();
-        let groups = [8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69];
+        let groups = [8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69, 74];
         let others = [0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 60, 75];
         let mut expected = [&groups[..], &others[..]].concat();
         expected.sort_unstable();

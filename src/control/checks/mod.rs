@@ -8,6 +8,7 @@ mod describe_configs;
 mod image;
 mod membership;
 mod records;
+mod resources;
 mod storm;
 mod values;
 

@@ -63,6 +63,10 @@ fn samples() -> Vec<MetadataRecord> {
         MetadataRecord::BrokerConfigChanged { broker: None, changes: vec![change("a", Some(""))] },
         MetadataRecord::BrokerConfigChanged { broker: Some(BrokerId(0)), changes: vec![] },
         MetadataRecord::GroupConfigChanged { group: "g".into(), changes: vec![change("a", Some("1"))] },
+        MetadataRecord::ClientMetricsConfigChanged {
+            subscription: "m".into(),
+            changes: vec![change("b", None)],
+        },
         MetadataRecord::ProducerIdsAllocated { next: ProducerId(i64::MAX) },
     ]
 }
@@ -169,7 +173,7 @@ fn hostile_bytes_are_refused() {
     check(&[1, 1, 2, 1, 0], DecodeError::Truncated);
     check(&[1, 1, 0x7f, 1, 0], DecodeError::TooLarge);
     check(&record(0, &[0]), DecodeError::Unknown);
-    check(&record(11, &[0]), DecodeError::Unknown);
+    check(&record(12, &[0]), DecodeError::Unknown);
     check(&[1, 1, 3, 1, 1, 0], DecodeError::Unknown);
     // Varints: padded, eleven bytes, more than 64 bits, cut off.
     check(&record(3, &[0x80, 0x00]), DecodeError::BadNumber);

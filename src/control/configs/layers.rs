@@ -22,6 +22,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Built in.
     Default = 5,
+    /// Set on the subscription to clients' metrics.
+    ClientMetrics = 7,
     /// Set on the group.
     Group = 8,
 }
@@ -133,7 +135,10 @@ impl<'a> Layers<'a> {
                 self.dynamic_default.get(definition.name).map(String::as_str)
             }
             ConfigSource::StaticBroker => self.settings.get(definition.name),
-            ConfigSource::Default | ConfigSource::Topic | ConfigSource::Group => definition.default,
+            ConfigSource::Default
+            | ConfigSource::Topic
+            | ConfigSource::ClientMetrics
+            | ConfigSource::Group => definition.default,
         };
         text.and_then(|text| definition.parse(text).ok())
     }

@@ -15,6 +15,7 @@ pub mod settings;
 
 pub mod layers;
 pub mod group_definitions;
+pub mod client_metrics_definitions;
 
 pub mod broker;
 pub mod topic;

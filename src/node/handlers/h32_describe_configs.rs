@@ -1,5 +1,6 @@
-//! DescribeConfigs, versions 1 to 4, for topics (2), this broker (4), the default of all brokers (4 with an empty name)
-//! and this broker's loggers (8); other resource types have no settings here. Source: KIP-133, KIP-226, KIP-412, KIP-569.
+//! DescribeConfigs, versions 1 to 4, for topics (2), this broker (4), the default of all brokers (4 with an empty name),
+//! this broker's loggers (8), subscriptions to clients' metrics (16) and groups (32); other resource types have no
+//! settings here. Source: KIP-133, KIP-226, KIP-412, KIP-569.
 
 use corelane_control::command::State;
 use corelane_control::describe_configs::{

@@ -33,4 +33,5 @@ mod h47_offset_delete;
 mod h60_describe_cluster;
 mod h68_consumer_group_heartbeat;
 mod h69_consumer_group_describe;
+mod h74_list_config_resources;
 mod h75_describe_topic_partitions;

@@ -551,6 +551,29 @@ fn a_consumer_group_s_member_is_assigned_and_described() {
 }
 
 #[test]
+fn resources_with_settings_are_listed() {
+    use corelane_wire::message::list_config_resources::{
+        ListConfigResourcesRequest, ListConfigResourcesResponse,
+    };
+    let mut world = World::start(2);
+    create_topic(&mut world);
+    let mut list = |version: i16, types: &[i8]| {
+        let request = ListConfigResourcesRequest { resource_types: types.to_vec() };
+        ask!(world, 1, ListConfigResources, version, request, ListConfigResourcesResponse, |r| {
+            let names = r.config_resources.iter();
+            (
+                r.error_code,
+                names.map(|each| (each.resource_type, each.resource_name.to_owned())).collect::<Vec<_>>(),
+            )
+        })
+    };
+    assert_eq!(list(0, &[]), (0, vec![]));
+    assert_eq!(list(1, &[]), (0, vec![(2, "topic".to_owned()), (4, "1".to_owned()), (8, "1".to_owned())]));
+    assert_eq!(list(1, &[4, 4, 32]), (0, vec![(4, "1".to_owned())]));
+    assert_eq!(list(1, &[2, 99]), (ErrorCode::UnsupportedVersion.code(), vec![]));
+}
+
+#[test]
 fn a_heartbeat_is_one_message_there_and_one_back_at_most() {
     let mut world = World::start(2);
     find(&mut world, 0);
