@@ -52,8 +52,9 @@ const SWAP_RETRY_MS: u64 = 10;
 const READ_BYTES: u32 = 256 << 10;
 /// What a batch costs however small it is, in bytes looked at.
 const BATCH_COST: usize = 256;
-/// What a compressed byte costs.
-const COMPRESSED_COST: usize = 8;
+/// What a byte that was compressed costs, counted as it is unfolded: to look at, and to compress again.
+const UNFOLDED_COST: usize = 2;
+const REBUILT_COST: usize = 8;
 
 /// What is set from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +144,8 @@ struct Run {
     started: WallMs,
     bytes_before: u64,
     bytes_after: u64,
+    /// What the batch just looked at cost beyond its size.
+    extra_cost: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,6 +286,7 @@ impl Cleaner {
             started: now,
             bytes_before: 0,
             bytes_after: 0,
+            extra_cost: 0,
         }));
     }
 
@@ -443,8 +447,8 @@ impl Cleaner {
         let source = run.sources[run.reader.source];
         if run.reader.position < source.size {
             let header = run.reader.check(&source)?;
-            *work += cost(&header);
             let full = run.map_batch(&header)?;
+            *work += BATCH_COST + header.size_bytes() + std::mem::take(&mut run.extra_cost);
             run.reader.step_behind(&header);
             if !full {
                 return Ok(Flow::On);
@@ -498,8 +502,8 @@ impl Cleaner {
             return Ok(Flow::On);
         }
         let header = run.reader.check(&source)?;
-        *work += cost(&header);
         self.clean_batch(run, log, &header)?;
+        *work += BATCH_COST + header.size_bytes() + std::mem::take(&mut run.extra_cost);
         run.reader.step_behind(&header);
         Ok(Flow::On)
     }
@@ -516,7 +520,9 @@ impl Cleaner {
         let tombstones_stay = !header.has_delete_horizon() || now < header.base_timestamp();
         let discards = discards && (!header.is_control() || !tombstones_stay);
         let (map, map_end) = (&run.map, run.map_end);
+        let mut unfolded = 0;
         let stays = |record: &Record<'_>| {
+            unfolded += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
             if discards {
                 return false;
             }
@@ -531,8 +537,13 @@ impl Cleaner {
         let output = run.output.as_mut().expect("a group being cleaned has a file");
         run.bytes_before += header.size_bytes() as u64;
         self.totals.records_read += header.record_count() as u64;
+        let left = left.map_err(damaged)?;
+        if header.compression() != Ok(Compression::None) {
+            let rebuilt = matches!(left, Filtered::Rewritten(_));
+            run.extra_cost = unfolded * if rebuilt { REBUILT_COST } else { UNFOLDED_COST };
+        }
         let rewritten;
-        let (kept, bytes) = match left.map_err(damaged)? {
+        let (kept, bytes) = match left {
             Filtered::Unchanged => (*header, batch),
             Filtered::Gone => {
                 output.changed = true;
@@ -684,6 +695,9 @@ impl Run {
         let (discards, _) = self.transactions.judge(header, batch)?;
         if !discards && !header.is_control() && header.last_offset() >= self.cleanable.first_dirty {
             let (header, payload) = records::payload(batch, RECORDS_BYTES_MAX).map_err(damaged)?;
+            if header.compression() != Ok(Compression::None) {
+                self.extra_cost = payload.len() * UNFOLDED_COST;
+            }
             for record in records::iter(&header, &payload) {
                 let record = record.map_err(damaged)?;
                 if record.offset < self.cleanable.first_dirty {
@@ -805,12 +819,4 @@ impl Reader {
 
 fn damaged(error: RecordError) -> Fault {
     Fault::Damaged(error.to_string())
-}
-
-fn cost(header: &BatchHeader) -> usize {
-    let factor = match header.compression() {
-        Ok(Compression::None) => 1,
-        _ => COMPRESSED_COST,
-    };
-    BATCH_COST + factor * header.size_bytes()
 }
