@@ -325,7 +325,7 @@ fn kafka_read_the_offsets_topic() {
             let key = &line["key"]["data"];
             key["group"] == group.as_str() && key["topic"] == topic.as_str() && key["partition"] == partition
         };
-        lines.iter().filter(of).next_back().map(|line| line["value"]["data"]["offset"].clone())
+        lines.iter().rfind(of).map(|line| line["value"]["data"]["offset"].clone())
     };
     assert_eq!([last(0), last(1)], [Some(RECORD_COUNT.into()), Some(RECORD_COUNT.into())], "{said}");
     let metadata = format!("{class}.GroupMetadataMessageFormatter");
