@@ -5,14 +5,12 @@
 //! writes.
 
 use std::io;
-use std::net::TcpStream;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 use crate::clock::{self, SECOND};
-use crate::connection::{Connection, request};
 use crate::consumer::Consumer;
 use crate::plan::Plan;
 use crate::poll::Poll;
@@ -45,8 +43,6 @@ pub struct Task {
     pub producers: Vec<u32>,
     /// Consumers: their slots, and whether they are measured.
     pub consumers: Vec<(Vec<u32>, bool)>,
-    /// Connections that do nothing.
-    pub idle_connections: u32,
     /// Counters to keep.
     pub progress: Arc<Progress>,
     /// Raised when the run is over.
@@ -71,7 +67,6 @@ pub struct Lane {
     poll: Poll,
     producers: Vec<Producer>,
     consumers: Vec<Consumer>,
-    idle: Vec<TcpStream>,
     tally: Tally,
     received: u64,
     acknowledged: u64,
@@ -93,10 +88,8 @@ impl Lane {
             let token = token(producers.len() + at);
             consumers.push(Consumer::open(&task.plan, slots.clone(), *is_measured, token, &poll)?);
         }
-        let idle =
-            (0..task.idle_connections).map(|_| idle_connection(&task.plan)).collect::<io::Result<_>>()?;
         let tally = Tally::new(task.plan.start, task.plan.window.clone());
-        Ok(Lane { task, poll, producers, consumers, idle, tally, received: 0, acknowledged: 0 })
+        Ok(Lane { task, poll, producers, consumers, tally, received: 0, acknowledged: 0 })
     }
 
     /// Runs until it is told to finish. Errors: the thread cannot wait for sockets any more.
@@ -141,7 +134,6 @@ impl Lane {
     }
 
     fn end(mut self) -> Outcome {
-        drop(self.idle);
         for producer in &mut self.producers {
             producer.give_up(&mut self.tally);
         }
@@ -154,13 +146,4 @@ impl Lane {
         let checkers = self.consumers.into_iter().filter_map(Consumer::into_checker).collect();
         Outcome { totals: self.tally.totals, acknowledged, checkers }
     }
-}
-
-/// A connection that has said hello and says no more.
-fn idle_connection(plan: &Plan) -> io::Result<TcpStream> {
-    let mut connection = Connection::open(&plan.cluster.leaders[0])?;
-    let hello = corelane_wire::message::api_versions::ApiVersionsRequest::default();
-    connection.send(&request(corelane_wire::api::ApiKey::ApiVersions, 0, |w, v| hello.encode(w, v)))?;
-    connection.receive()?;
-    Ok(connection.into_stream())
 }

@@ -57,7 +57,6 @@ pub fn run(
             plan: Arc::clone(&plan),
             producers: Vec::new(),
             consumers: Vec::new(),
-            idle_connections: 0,
             progress: Arc::new(Progress::default()),
             finish: Arc::clone(&finish),
             seconds: sender.clone(),
@@ -114,7 +113,7 @@ pub fn pin_to(cpus: &[usize]) -> io::Result<()> {
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
-/// Gives every thread its part of the producers, consumers and idle connections.
+/// Gives every thread its part of the producers and consumers.
 fn deal(plan: &Plan, consume: bool, tasks: &mut [Task]) {
     let workload = &plan.workload;
     let lanes = tasks.len();
@@ -134,9 +133,6 @@ fn deal(plan: &Plan, consume: bool, tasks: &mut [Task]) {
             }
         }
         (0..workload.history_readers).for_each(|_| give((0..workload.slots()).collect(), false));
-    }
-    for connection in 0..workload.idle_connections as usize {
-        tasks[connection % lanes].idle_connections += 1;
     }
 }
 

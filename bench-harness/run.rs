@@ -4,12 +4,16 @@
 //! moment or a year ago.
 
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 
+use corelane_wire::api::ApiKey;
+use corelane_wire::message::api_versions::ApiVersionsRequest;
 use serde_json::{Value, json};
 
 use crate::clock::{self, SECOND};
 use crate::cluster::Cluster;
+use crate::connection::{Connection, request};
 use crate::hdr;
 use crate::live::Live;
 use crate::load::{self, Loaded};
@@ -85,6 +89,10 @@ fn run_on(
 ) -> io::Result<Results> {
     let backlog = fill(workload, target, conduct, cluster)?;
     let earlier = backlog.as_ref().map_or(&[][..], |backlog| &backlog.acknowledged);
+    // Before anything is due: thousands of connections take their time.
+    let idle = (0..workload.idle_connections)
+        .map(|_| idle_connection(&cluster.leaders[0]))
+        .collect::<io::Result<Vec<TcpStream>>>()?;
     let plan = main_plan(workload, target, cluster, backlog.is_some());
     let mut live = Live::new(
         &format!("{} {}", target.label, workload.name),
@@ -103,6 +111,7 @@ fn run_on(
         live.on_second(second);
         seconds.push(second.clone());
     });
+    drop(idle);
     let samples = sampler.finish();
     let syscalls = counting.map(|counting| counting.and_then(Counting::stop));
     let loaded = loaded?;
@@ -125,6 +134,15 @@ fn run_on(
             ("end_to_end_latency", loaded.totals.end_to_end),
         ],
     })
+}
+
+/// A connection that has said hello and says no more.
+fn idle_connection(address: &str) -> io::Result<TcpStream> {
+    let mut connection = Connection::open(address)?;
+    let hello = ApiVersionsRequest::default();
+    connection.send(&request(ApiKey::ApiVersions, 0, |w, v| hello.encode(w, v)))?;
+    connection.receive()?;
+    Ok(connection.into_stream())
 }
 
 /// Writes the backlog that consumers will have to catch up with.
@@ -166,7 +184,7 @@ fn main_plan(workload: &Workload, target: &Target, cluster: &Cluster, has_backlo
         (workload.producers, workload.warm_up) = (0, 0);
     }
     // Connections of many producers take a moment: nothing is due before they can be expected to stand.
-    let connecting = u64::from(workload.producers + workload.consumers + workload.idle_connections) * 500_000;
+    let connecting = u64::from(workload.producers + workload.consumers) * 500_000;
     let start = clock::now() + LEAD + connecting;
     let begin = start + workload.warm_up;
     Plan {
