@@ -1,6 +1,6 @@
 //! Apache Kafka's tools for groups: kafka-consumer-groups with every verb, kafka-groups, kafka-console-consumer,
-//! kafka-consumer-perf-test, the verifiable producer and consumer, and the formatters that take `__consumer_offsets` apart;
-//! and kcat as a member (`kcat -G`).
+//! kafka-consumer-perf-test, the verifiable producer and consumer, kafka-configs and kafka-client-metrics for brokers,
+//! groups and client metrics, and the formatters that take `__consumer_offsets` apart; and kcat as a member (`kcat -G`).
 //!
 //! The same can be run against Kafka itself (`CORELANE_TEST_ORACLE=1`), which is where the expected words come from.
 
@@ -371,4 +371,44 @@ fn kcat_lists_and_is_a_member() {
         let said = kcat(&[&["-G", &group, &topic], &settings[..]].concat());
         assert_eq!(said.lines().filter(|line| line.starts_with("value ")).count(), 0, "{said}");
     }
+}
+
+#[test]
+fn kafka_configs_of_brokers_groups_and_client_metrics() {
+    let broker = start("group-commands-configs");
+    let tools = Tools { broker: &broker };
+    let configs = "ConfigCommand";
+    let check = |entity: &[&str], add: &str, delete: &str, seen: &str| {
+        tools.check(configs, &[&["--alter", "--add-config", add], entity].concat(), &["Completed updating"]);
+        tools.check(configs, &[&["--describe"], entity].concat(), &[seen]);
+        tools.check(
+            configs,
+            &[&["--alter", "--delete-config", delete], entity].concat(),
+            &["Completed updating"],
+        );
+        let left = tools.run(configs, &[&["--describe"], entity].concat());
+        assert!(!left.contains(seen), "{delete} is the default again:\n{left}");
+    };
+    let retention = "log.retention.ms=123456789";
+    check(&["--entity-type", "brokers", "--entity-default"], retention, "log.retention.ms", retention);
+    check(&["--entity-type", "brokers", "--entity-name", "1"], retention, "log.retention.ms", retention);
+    let session = "consumer.session.timeout.ms=50000";
+    let group = ["--entity-type", "groups", "--entity-name", "some-group"];
+    check(&group, session, "consumer.session.timeout.ms", session);
+    let interval = "interval.ms=10000";
+    let metrics = ["--entity-type", "client-metrics", "--entity-name", "some-metrics"];
+    check(&metrics, interval, "interval.ms", interval);
+    let wrong = [&["--alter", "--add-config", "consumer.session.timeout.ms=1"], &group[..]].concat();
+    tools.check_refused(configs, &wrong, "InvalidConfigurationException");
+    let wrong = [&["--alter", "--add-config", "nonsense=1"], &metrics[..]].concat();
+    tools.check_refused(configs, &wrong, "InvalidRequestException");
+
+    let named = ["--name", "other-metrics"];
+    let alter = ["--alter", "--metrics", "org.apache.kafka.consumer.", "--interval", "20000"];
+    tools.check("ClientMetricsCommand", &[&alter[..], &named].concat(), &["Altered client metrics config"]);
+    tools.check("ClientMetricsCommand", &["--list"], &["other-metrics"]);
+    tools.check("ClientMetricsCommand", &[&["--describe"], &named[..]].concat(), &["interval.ms=20000"]);
+    tools.check("ClientMetricsCommand", &[&["--delete"], &named[..]].concat(), &["Deleted client metrics"]);
+    let left = tools.run("ClientMetricsCommand", &["--list"]);
+    assert!(!left.contains("other-metrics"), "{left}");
 }
