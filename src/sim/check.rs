@@ -61,7 +61,8 @@ pub struct SentBatch {
 #[derive(Debug, Default)]
 pub struct PartitionRecord {
     placed: BTreeMap<i64, BatchNo>,
-    /// Offsets of placed batches that a crash may have taken: of these, any number from the end on.
+    /// Offsets of placed batches that a crash may have taken: of these, any number from the end on. That they are
+    /// deleted later does not answer whether they still were there then.
     doubtful: BTreeSet<i64>,
     /// How often acknowledged batches may have been lost.
     losses: u32,
@@ -277,8 +278,13 @@ impl Checker {
                 record.losses += 1;
                 record.loss_life = self.life;
                 record.high_watermark = record.deleted_for_good;
-                record.doubtful =
-                    record.placed.range(record.deleted_for_good..).map(|(base, _)| *base).collect();
+                // The batch in whose middle a deletion ended may be taken whole. What was in doubt before stays so, deleted
+                // or not: since then another may stand in its place that reaches behind what is deleted.
+                let deleted = record.deleted_for_good;
+                let reaches = |(base, no): &(&i64, &BatchNo)| **base + self.sent[no.0].count > deleted;
+                let cut = record.placed.range(..deleted).next_back().filter(reaches);
+                let behind = record.placed.range(deleted..);
+                record.doubtful.extend(cut.into_iter().chain(behind).map(|(base, _)| *base));
             }
         }
     }
@@ -326,10 +332,12 @@ impl Checker {
 
     /// After everything: the whole log, read in one go from its start. Panics: if an acknowledged batch is missing.
     pub fn check_complete(&mut self, place: Place, log_start: i64, high_watermark: i64) {
-        self.lose(place, high_watermark, u32::MAX);
-        let record = &self.partitions[&place];
-        let unseen = record.doubtful.range(log_start..).next();
+        while let Some(beyond) = self.doubtful_within(place, high_watermark, i64::MAX) {
+            self.lose(place, beyond, u32::MAX);
+        }
+        let unseen = self.doubtful_within(place, log_start, i64::MAX);
         assert_eq!(unseen, None, "{place:?}: everything was read, and this was not seen");
+        let record = &self.partitions[&place];
         for (base, no) in &record.placed {
             let batch = &self.sent[no.0];
             assert_eq!(batch.base_offset, Some(*base));
@@ -569,6 +577,53 @@ mod tests {
         sent
     }
 
+    /// Three batches of two records acknowledged, deleted up to an offset, then a crash that may take the rest.
+    fn deleted_then_crash(c: &mut Checker, before: i64) -> [BatchNo; 3] {
+        let sent = [send(c, 2), send(c, 2), send(c, 2)];
+        for (at, no) in sent.iter().enumerate() {
+            c.on_acked(*no, 2 * at as i64, c.life());
+        }
+        c.on_delete_asked((0, 0), before);
+        c.on_deleted((0, 0), before);
+        c.on_crash(|_| true);
+        sent
+    }
+
+    #[test]
+    fn deletions_and_losses_meet() {
+        // The log ends and begins in the middle of a batch that is gone.
+        assert!(!broken(|c| {
+            deleted_then_crash(c, 3);
+            c.check_complete((0, 0), 3, 3);
+        }));
+        assert!(!broken(|c| {
+            deleted_then_crash(c, 3);
+            let fresh = send(c, 4);
+            c.on_acked(fresh, 3, c.life());
+            c.check_complete((0, 0), 3, 7);
+        }));
+        // It is still there.
+        assert!(!broken(|c| {
+            let [_, second, third] = deleted_then_crash(c, 3);
+            let bytes = [stored(c, second, 2), stored(c, third, 4)].concat();
+            c.on_fetched((0, 0), 3, 6, &bytes, c.life());
+            c.check_complete((0, 0), 3, 6);
+        }));
+        // A batch was taken, another stood in its place and was cut by a deletion, all before that one was seen.
+        assert!(!broken(|c| {
+            let [first, ..] = three_in_doubt(c);
+            let (unseen, cut) = (send(c, 1), send(c, 3));
+            c.on_delete_asked((0, 0), 5);
+            c.on_deleted((0, 0), 5);
+            c.on_crash(|_| true);
+            let bytes = stored(c, cut, 3);
+            c.on_fetched((0, 0), 5, 6, &bytes, c.life());
+            c.check_complete((0, 0), 5, 6);
+            assert_eq!(c.batch(first).base_offset, Some(0));
+            assert_eq!(c.batch(unseen).base_offset, None);
+        }));
+    }
+
     #[test]
     fn what_may_be_lost_is_lost_from_some_offset_on() {
         assert!(!broken(|c| {
@@ -603,6 +658,19 @@ mod tests {
             c.on_fetched((0, 0), 4, 6, &bytes, c.life());
             let fresh = send(c, 2);
             c.on_acked(fresh, 2, c.life());
+        }));
+        // What was deleted for good is given out anew.
+        assert!(broken(|c| {
+            deleted_then_crash(c, 2);
+            let fresh = send(c, 2);
+            c.on_acked(fresh, 1, c.life());
+        }));
+        // One in whose middle a deletion ended is neither there nor gone.
+        assert!(broken(|c| {
+            deleted_then_crash(c, 3);
+            let fresh = send(c, 2);
+            c.on_acked(fresh, 4, c.life());
+            c.check_complete((0, 0), 3, 6);
         }));
         // What survives everything is lost.
         assert!(broken(|c| {
