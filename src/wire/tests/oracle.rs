@@ -33,7 +33,7 @@ const UNKNOWN_TO_US: &[&str] =
     &["enable_2_pc", "keep_prepared_txn", "ongoing_txn_producer_id", "ongoing_txn_producer_epoch"];
 
 /// Fields that we have and the oracle does not.
-const FIELDS_UNKNOWN_TO_ORACLE: &[&str] = &["is_cordoned"];
+const FIELDS_UNKNOWN_TO_ORACLE: &[&str] = &["is_cordoned", "max_num_offsets", "old_style_offsets"];
 
 /// A message as the oracle prints it and encodes it again, or why it cannot.
 type Recoded = Result<(String, Vec<u8>), String>;
