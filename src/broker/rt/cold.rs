@@ -6,8 +6,10 @@
 //! other, never overtake each other and never run together. Operations on handles (`Zero`) have no path; whoever asks
 //! for one waits for it before renaming or removing the file.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -58,8 +60,8 @@ pub(super) struct ColdFiles {
     arrived: VecDeque<Answer>,
     /// Operations ever asked for.
     pub asked: u64,
-    /// Whether tasks were given to the executor since it last had the core.
-    begun: bool,
+    /// Tasks given to the executor that it has not started yet.
+    begun: Rc<Cell<u32>>,
 }
 
 impl ColdFiles {
@@ -73,7 +75,7 @@ impl ColdFiles {
             answers: channel(),
             arrived: VecDeque::new(),
             asked: 0,
-            begun: false,
+            begun: Rc::default(),
         }
     }
 
@@ -87,7 +89,8 @@ impl ColdFiles {
     /// Starts what may start.
     pub fn begin(&mut self) {
         while let Some(ask) = self.next() {
-            self.begun = true;
+            self.begun.set(self.begun.get() + 1);
+            let begun = Rc::clone(&self.begun);
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
@@ -98,6 +101,7 @@ impl ColdFiles {
             // The answer comes back through the doorbell, not through the executor: a shard that is busy for seconds
             // does not look at the latter.
             glommio::spawn_local(async move {
+                begun.set(begun.get() - 1);
                 let work = move || {
                     let result = files::perform(&site, ask.op);
                     // Fails only when the shard is gone, and with it whoever asked.
@@ -132,12 +136,7 @@ impl ColdFiles {
 
     /// Whether the executor has tasks of ours that it has not started.
     pub fn has_begun(&self) -> bool {
-        self.begun
-    }
-
-    /// The executor gets the core now.
-    pub fn executor_looks(&mut self) {
-        self.begun = false;
+        self.begun.get() > 0
     }
 
     /// Whether an answer has come.

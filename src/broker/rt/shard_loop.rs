@@ -301,11 +301,11 @@ impl<M: Machine> ShardLoop<M> {
         Ok(())
     }
 
-    /// Leaves the core to the executor until it has looked at everything it has.
+    /// Leaves the core to the executor, so that it looks at what it has. The wait may end before it did: whoever calls this
+    /// asks again whether something is left to begin.
     async fn give_way(&mut self, bell: &mut Bell) -> io::Result<()> {
         self.figures.yields += 1;
         self.parts.port.doorbell.ring_always();
-        self.parts.cold.executor_looks();
         let port = &self.parts.port;
         let rung = std::future::poll_fn(|cx| match bell.fd.poll_readable(cx, &mut bell.state) {
             Poll::Pending if port.has_orders() => Poll::Ready(Ok(false)),
