@@ -10,7 +10,7 @@ use corelane_base::id::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, Now, WallMs};
 
-use crate::batch::{Compression, TimestampType, peek};
+use crate::batch::{Compression, peek};
 use crate::builder::BatchBuilder;
 use crate::cleaner::{Cleaner, CleanerSettings};
 use crate::disk::{DirEntry, DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileObject};
@@ -19,7 +19,7 @@ use crate::log::{
     AppendOrigin, Appended, Log, LogCx, LogRead, LogSlice, LogState, LookupStart, ReadStart, TimedOffset,
 };
 use crate::pool::SegmentPool;
-use crate::settings::{Durability, LogNotice, LogSettings};
+use crate::settings::{LogNotice, LogSettings};
 
 pub const SLOT: u32 = 7;
 pub const POOL_SLOT: u32 = 8;
@@ -245,25 +245,7 @@ pub struct Rig {
 }
 
 pub fn settings() -> LogSettings {
-    LogSettings {
-        segment_bytes: 256 << 10,
-        segment_ms: i64::MAX,
-        retention_bytes: -1,
-        retention_ms: -1,
-        deletes: true,
-        batch_bytes_max: 1 << 20,
-        index_interval_bytes: 4096,
-        timestamp_type: TimestampType::CreateTime,
-        timestamp_before_ms_max: i64::MAX,
-        timestamp_after_ms_max: i64::MAX,
-        durability: Durability::Sync,
-        producer_id_expiration_ms: i64::MAX,
-        compacted: false,
-        delete_retention_ms: 86_400_000,
-        compaction_lag_ms_min: 0,
-        compaction_lag_ms_max: i64::MAX,
-        cleanable_ratio_min_ppm: 500_000,
-    }
+    LogSettings { deletes: true, ..LogSettings::keeping_all(256 << 10, 1 << 20) }
 }
 
 fn new_cleaner() -> Cleaner {

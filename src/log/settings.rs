@@ -54,6 +54,32 @@ pub struct LogSettings {
     pub cleanable_ratio_min_ppm: u32,
 }
 
+impl LogSettings {
+    /// A log that takes what fits, keeps all of it and is durable: no limit of retention, no compaction, otherwise
+    /// Kafka's defaults.
+    pub fn keeping_all(segment_bytes: u32, batch_bytes_max: u32) -> LogSettings {
+        LogSettings {
+            segment_bytes,
+            segment_ms: i64::MAX,
+            retention_bytes: -1,
+            retention_ms: -1,
+            deletes: false,
+            batch_bytes_max,
+            index_interval_bytes: 4096,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_ms_max: i64::MAX,
+            timestamp_after_ms_max: i64::MAX,
+            durability: Durability::Sync,
+            producer_id_expiration_ms: i64::MAX,
+            compacted: false,
+            delete_retention_ms: 86_400_000,
+            compaction_lag_ms_min: 0,
+            compaction_lag_ms_max: i64::MAX,
+            cleanable_ratio_min_ppm: 500_000,
+        }
+    }
+}
+
 /// How much a notice matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeLevel {

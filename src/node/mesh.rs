@@ -111,6 +111,23 @@ pub struct FetchResult {
     pub from_disk: bool,
 }
 
+impl FetchResult {
+    /// Nothing read, nothing known of the log.
+    pub fn nothing(index: u32, error: ErrorCode) -> FetchResult {
+        FetchResult {
+            index,
+            error,
+            high_watermark: Offset(-1),
+            log_start_offset: Offset(-1),
+            records: Vec::new(),
+            bytes: 0,
+            diverging: None,
+            watching: false,
+            from_disk: false,
+        }
+    }
+}
+
 /// A question about one partition's log.
 #[derive(Debug, Clone, Copy)]
 pub enum Query {

@@ -20,7 +20,7 @@ use corelane_control::configs::settings::Settings;
 use corelane_control::controller::{Answer, Command, Controller};
 use corelane_control::image::ClusterImage;
 use corelane_control::record::{MetadataRecord, decode_set, encode_set};
-use corelane_log::batch::{self, TimestampType};
+use corelane_log::batch;
 use corelane_log::builder::BatchBuilder;
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken};
 use corelane_log::error::AppendError;
@@ -28,7 +28,7 @@ use corelane_log::log::{
     AppendOrigin, Log, LogCx, LogRead, LogSlice, LogState, Progress, ReadStart, ReadTicket,
 };
 use corelane_log::records;
-use corelane_log::settings::{Durability, LogSettings};
+use corelane_log::settings::LogSettings;
 
 use crate::slots::SlotId;
 
@@ -478,25 +478,7 @@ impl MetadataLog {
 }
 
 fn log_settings() -> LogSettings {
-    LogSettings {
-        segment_bytes: 32 << 20,
-        segment_ms: i64::MAX,
-        retention_bytes: -1,
-        retention_ms: -1,
-        deletes: false,
-        batch_bytes_max: BATCH_BYTES_MAX,
-        index_interval_bytes: 64 << 10,
-        timestamp_type: TimestampType::CreateTime,
-        timestamp_before_ms_max: i64::MAX,
-        timestamp_after_ms_max: i64::MAX,
-        durability: Durability::Sync,
-        producer_id_expiration_ms: i64::MAX,
-        compacted: false,
-        delete_retention_ms: 86_400_000,
-        compaction_lag_ms_min: 0,
-        compaction_lag_ms_max: i64::MAX,
-        cleanable_ratio_min_ppm: 500_000,
-    }
+    LogSettings { index_interval_bytes: 64 << 10, ..LogSettings::keeping_all(32 << 20, BATCH_BYTES_MAX) }
 }
 
 fn encode_snapshot(offset: Offset, records: &[MetadataRecord]) -> Bytes {

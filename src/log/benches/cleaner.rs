@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::time::{Mono, Now, WallMs};
-use corelane_log::batch::{Compression, TimestampType};
+use corelane_log::batch::Compression;
 use corelane_log::builder::BatchBuilder;
 use corelane_log::cleaner::{Cleaner, CleanerSettings, Turn};
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, FileHandle, FileObject};
 use corelane_log::log::{AppendOrigin, Log, LogCx};
 use corelane_log::pool::SegmentPool;
-use corelane_log::settings::{Durability, LogNotice, LogSettings};
+use corelane_log::settings::{LogNotice, LogSettings};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const LOG_BYTES: u64 = 32 << 20;
@@ -35,23 +35,9 @@ impl FileObject for OpenFile {
 
 fn settings() -> LogSettings {
     LogSettings {
-        segment_bytes: SEGMENT_BYTES,
-        segment_ms: i64::MAX,
-        retention_bytes: -1,
-        retention_ms: -1,
-        deletes: false,
-        batch_bytes_max: 2 << 20,
-        index_interval_bytes: 4096,
-        timestamp_type: TimestampType::CreateTime,
-        timestamp_before_ms_max: i64::MAX,
-        timestamp_after_ms_max: i64::MAX,
-        durability: Durability::Sync,
-        producer_id_expiration_ms: i64::MAX,
         compacted: true,
-        delete_retention_ms: 86_400_000,
-        compaction_lag_ms_min: 0,
-        compaction_lag_ms_max: i64::MAX,
         cleanable_ratio_min_ppm: 0,
+        ..LogSettings::keeping_all(SEGMENT_BYTES, 2 << 20)
     }
 }
 

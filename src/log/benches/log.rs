@@ -3,12 +3,11 @@
 use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::time::{Mono, Now, WallMs};
-use corelane_log::batch::TimestampType;
 use corelane_log::builder::BatchBuilder;
 use corelane_log::disk::{DiskOp, DiskOutcome, DiskQueue, FileHandle, FileObject};
 use corelane_log::log::{AppendOrigin, Log, LogCx, ReadStart};
 use corelane_log::pool::SegmentPool;
-use corelane_log::settings::{Durability, LogNotice, LogSettings};
+use corelane_log::settings::{LogNotice, LogSettings};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 struct Nowhere;
@@ -34,23 +33,9 @@ impl Bench {
         let mut pool = SegmentPool::open(1, 0, &mut queue);
         let mut notices = Vec::new();
         let settings = LogSettings {
-            segment_bytes: 1 << 30,
-            segment_ms: i64::MAX,
             retention_bytes: 1 << 30,
-            retention_ms: -1,
             deletes: true,
-            batch_bytes_max: 2 << 20,
-            index_interval_bytes: 4096,
-            timestamp_type: TimestampType::CreateTime,
-            timestamp_before_ms_max: i64::MAX,
-            timestamp_after_ms_max: i64::MAX,
-            durability: Durability::Sync,
-            producer_id_expiration_ms: i64::MAX,
-            compacted: false,
-            delete_retention_ms: 86_400_000,
-            compaction_lag_ms_min: 0,
-            compaction_lag_ms_max: i64::MAX,
-            cleanable_ratio_min_ppm: 500_000,
+            ..LogSettings::keeping_all(1 << 30, 2 << 20)
         };
         let cx = &mut LogCx { now: NOW, disk: &mut queue, pool: &mut pool, notices: &mut notices };
         let log = Log::create(0, "bench".to_owned(), settings, cx);

@@ -102,7 +102,7 @@ impl Shard {
                 }
                 Err(error) => {
                     fetch.keys.push(None);
-                    fetch.results.push(Some(failed(index, error)));
+                    fetch.results.push(Some(FetchResult::nothing(index, error)));
                 }
             }
         }
@@ -214,7 +214,8 @@ impl Shard {
         let mut last_topic: Option<&TopicRef> = None;
         let results = core::mem::take(&mut fetch.results);
         for (place, (wish, result)) in fetch.wishes.iter().zip(results).enumerate() {
-            let mut result = result.unwrap_or_else(|| failed(place as u32, ErrorCode::RequestTimedOut));
+            let mut result =
+                result.unwrap_or_else(|| FetchResult::nothing(place as u32, ErrorCode::RequestTimedOut));
             if !external.is_empty() && u64::from(result.bytes) > bytes_left {
                 // Several owners were each given the whole budget; what does not fit waits for the next fetch.
                 result.records.clear();
@@ -284,20 +285,6 @@ fn wishes_of(request: &FetchRequest<'_>, by_id: bool) -> Vec<FetchWish> {
         }));
     }
     wishes
-}
-
-fn failed(index: u32, error: ErrorCode) -> FetchResult {
-    FetchResult {
-        index,
-        error,
-        high_watermark: Offset(-1),
-        log_start_offset: Offset(-1),
-        records: Vec::new(),
-        bytes: 0,
-        diverging: None,
-        watching: false,
-        from_disk: false,
-    }
 }
 
 fn topic_response(topic: &TopicRef) -> FetchableTopicResponse<'_> {

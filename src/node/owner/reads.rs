@@ -120,17 +120,7 @@ impl Owner {
     }
 
     fn begin_result(&mut self, item: &FetchItem, is_news: bool) -> FetchResult {
-        let mut result = FetchResult {
-            index: item.index,
-            error: ErrorCode::None,
-            high_watermark: Offset(-1),
-            log_start_offset: Offset(-1),
-            records: Vec::new(),
-            bytes: 0,
-            diverging: None,
-            watching: false,
-            from_disk: false,
-        };
+        let mut result = FetchResult::nothing(item.index, ErrorCode::None);
         let Some(slot) = self.slot_of(item.key).filter(|_| !self.closed) else {
             result.error = ErrorCode::NotLeaderOrFollower;
             return result;
