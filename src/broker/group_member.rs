@@ -97,6 +97,11 @@ impl GroupMember {
         self.interval
     }
 
+    /// When `beat` sends the next heartbeat: now, if there is something to say.
+    pub fn next_beat(&self) -> Instant {
+        if self.changed { Instant::now() } else { self.beat_at }
+    }
+
     /// Whether it is in the group and holds exactly what it is to hold.
     pub fn is_settled(&self) -> bool {
         self.epoch > 0 && !self.changed && self.held == self.wanted
@@ -104,7 +109,7 @@ impl GroupMember {
 
     /// Sends a heartbeat if one is due or there is something to say. Errors: what does not pass in time.
     pub fn beat(&mut self, client: &mut Client) -> Result<Change, ClientError> {
-        if !self.changed && Instant::now() < self.beat_at {
+        if Instant::now() < self.next_beat() {
             return Ok(Change::default());
         }
         let deadline = client.deadline();

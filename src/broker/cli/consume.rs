@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -40,8 +39,6 @@ printed again, none is left out.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 /// After how many heartbeats a member that was given nothing takes it that there is nothing left for it.
 const EMPTY_BEATS: u32 = 3;
-/// How long a member without anything to read waits before it asks the group again.
-const IDLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The arguments of `corelane consume`.
 #[derive(Args, Debug)]
@@ -140,7 +137,7 @@ fn share(
     settings: ConsumerSettings,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let ended =
+    let interrupt =
         interrupt::watch().map_err(|error| Failure::Local(format!("cannot watch signals: {error}")))?;
     let mut seed = [0; 16];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
@@ -150,7 +147,7 @@ fn share(
         Sharing { fetcher: Fetcher::idle(&settings.topic), settings, committed: BTreeMap::new() };
     let mut commit_at = Instant::now() + COMMIT_INTERVAL;
     let mut empty_since = Instant::now();
-    while !printer.has_enough() && !ended.load(Ordering::Relaxed) {
+    while !printer.has_enough() && !interrupt.has_come() {
         sharing.follow_group(client, group, &mut member)?;
         if !member.held().is_empty() {
             empty_since = Instant::now();
@@ -163,7 +160,7 @@ fn share(
                 break;
             }
             // Nothing to read: the group's next word is all there is to wait for.
-            std::thread::sleep(IDLE_PAUSE);
+            interrupt.wait(member.next_beat());
             continue;
         }
         printer.print(client, &mut sharing.fetcher)?;
