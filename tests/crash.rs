@@ -10,8 +10,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -36,6 +35,8 @@ const ROUNDS_DEFAULT: usize = 100;
 const IN_FLIGHT: usize = 4;
 /// Nine of ten starts after a crash are faster than this. Not all: other tests share the machine.
 const READY_P90_MAX: Duration = Duration::from_secs(1);
+/// How long it may take until a few hundred records are acknowledged.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(20);
 const VERSION: i16 = 9;
 const RECORD_BYTES_MAX: u64 = 2000;
 
@@ -52,12 +53,74 @@ enum Kind {
 
 const WRITERS: [Kind; 4] = [Kind::Idempotent, Kind::Idempotent, Kind::All, Kind::One];
 
-/// What main thread and writers share.
+/// What main thread and writers tell each other.
+#[derive(Default)]
 struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
     /// Where the broker listens, or nothing while it is down.
-    address: Mutex<Option<String>>,
-    stop: AtomicBool,
-    acknowledged: [AtomicU64; WRITERS.len()],
+    address: Option<String>,
+    /// Nothing new is written; what is under way is brought to its end.
+    stop: bool,
+    /// The test has failed: writers leave everything as it is.
+    abandoned: bool,
+    /// Records.
+    acknowledged: u64,
+    /// Writers that are done or have failed.
+    ended: usize,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many records are acknowledged. Panics: a writer has failed, or it takes too long.
+    fn wait_for(&self, acknowledged: u64, round: usize) {
+        let waits = |state: &mut State| state.acknowledged < acknowledged && state.ended == 0;
+        let (state, waited) = self
+            .changed
+            .wait_timeout_while(self.state(), PROGRESS_PATIENCE, waits)
+            .unwrap_or_else(PoisonError::into_inner);
+        let failed = state.ended > 0;
+        drop(state);
+        assert!(!failed, "round {round}: a writer has failed");
+        assert!(!waited.timed_out(), "round {round}: writers make no progress");
+    }
+
+    /// Waits until the broker is up: where. None: the test has failed.
+    fn wait_for_broker(&self) -> Option<String> {
+        let waits = |state: &mut State| state.address.is_none() && !state.abandoned;
+        let state = self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner);
+        state.address.clone().filter(|_| !state.abandoned)
+    }
+}
+
+/// Lets the writers go when the test ends, however it does.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.change(|state| state.abandoned = true);
+    }
+}
+
+/// Tells that a writer has ended, however it did.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.change(|state| state.ended += 1);
+    }
 }
 
 #[test]
@@ -74,42 +137,31 @@ fn kill_9_under_load_loses_nothing_acknowledged_and_doubles_nothing() {
     // Small segments, so that rolls, recycling and several files are part of it.
     let mut broker = Broker::start_with("crash", &["--set", "log.segment.bytes=1048576"]);
     wire_client::create_topic(&mut Connection::open(broker.address()), TOPIC, WRITERS.len() as i32, &[]);
-    let shared = Arc::new(Shared {
-        address: Mutex::new(Some(broker.address().to_owned())),
-        stop: AtomicBool::new(false),
-        acknowledged: Default::default(),
-    });
+    let shared = Arc::new(Shared::default());
+    shared.change(|state| state.address = Some(broker.address().to_owned()));
+    let _leaving = Leaving(Arc::clone(&shared));
     let writers: Vec<_> = WRITERS
         .iter()
         .enumerate()
         .map(|(partition, kind)| {
-            let (shared, kind) = (Arc::clone(&shared), *kind);
+            let (ending, kind) = (Ending(Arc::clone(&shared)), *kind);
             let rng = rng.split();
-            thread::spawn(move || Writer::new(partition as i32, kind, rng).run(&shared))
+            thread::spawn(move || Writer::new(partition as i32, kind, rng).run(&ending.0))
         })
         .collect();
     let mut starts = Vec::new();
     for round in 0..rounds {
-        let before: u64 = shared.acknowledged.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        let wanted = before + 1 + rng.below(400);
-        // A kill comes after some progress, or after a while without, never on a broker nobody has reached yet.
-        let patience = Instant::now() + Duration::from_secs(20);
-        while shared.acknowledged.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u64>() < wanted {
-            assert!(Instant::now() < patience, "round {round}: writers make no progress");
-            assert!(
-                !writers.iter().any(thread::JoinHandle::is_finished),
-                "round {round}: a writer has failed"
-            );
-            thread::yield_now();
-        }
-        *shared.address.lock().expect("no panics while held") = None;
+        // A kill comes after some progress, never on a broker that nobody has reached yet.
+        let wanted = shared.state().acknowledged + 1 + rng.below(400);
+        shared.wait_for(wanted, round);
+        shared.change(|state| state.address = None);
         broker.kill();
         let began = Instant::now();
         broker.launch();
         starts.push(began.elapsed());
-        *shared.address.lock().expect("no panics while held") = Some(broker.address().to_owned());
+        shared.change(|state| state.address = Some(broker.address().to_owned()));
     }
-    shared.stop.store(true, Ordering::Relaxed);
+    shared.change(|state| state.stop = true);
     let written: Vec<Written> =
         writers.into_iter().map(|writer| writer.join().expect("a writer ends well")).collect();
     let mut connection = Connection::open(broker.address());
@@ -156,16 +208,10 @@ impl Writer {
     }
 
     fn run(mut self, shared: &Shared) -> Written {
-        loop {
-            let address = shared.address.lock().expect("no panics while held").clone();
-            match address {
-                // Whatever broke, the next connection goes on with what is not acknowledged.
-                Some(address) => {
-                    if let Ok(true) = self.session(&address, shared) {
-                        break;
-                    }
-                }
-                None => thread::yield_now(),
+        // Whatever broke, the next connection goes on with what is not acknowledged.
+        while let Some(address) = shared.wait_for_broker() {
+            if let Ok(true) = self.session(&address, shared) {
+                break;
             }
         }
         Written { kind: self.kind, sent: self.next, acknowledged: self.acknowledged }
@@ -183,7 +229,7 @@ impl Writer {
             stream.write_all(&self.request(batch))?;
         }
         loop {
-            while self.waiting.len() < IN_FLIGHT && !shared.stop.load(Ordering::Relaxed) {
+            while self.waiting.len() < IN_FLIGHT && !shared.state().stop {
                 // Remembered before it is sent: what fails to be sent must be sent again, or its numbers are missing.
                 let batch = self.batch();
                 let request = self.request(&batch);
@@ -206,7 +252,7 @@ impl Writer {
             }
             let acknowledged = (0..batch.count).map(|n| (batch.first + n, result.base_offset + n as i64));
             self.acknowledged.extend(acknowledged);
-            shared.acknowledged[self.partition as usize].fetch_add(batch.count, Ordering::Relaxed);
+            shared.change(|state| state.acknowledged += batch.count);
             self.waiting.pop_front();
         }
     }
