@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Common;
+use crate::patience::ended_within;
 
 /// A running broker. Dropped: killed.
 pub struct Broker {
@@ -58,6 +59,14 @@ impl Broker {
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
         let per_second = rustix::param::clock_ticks_per_second();
         Ok(Duration::from_secs_f64((ticks(11) + ticks(12)) as f64 / per_second as f64))
+    }
+
+    /// Lets so much time pass. Errors: the broker ended meanwhile.
+    pub fn outlives(&mut self, time: Duration) -> io::Result<()> {
+        match ended_within(&mut self.child, time)? {
+            None => Ok(()),
+            Some(status) => Err(io::Error::other(format!("the broker ended with {status}"))),
+        }
     }
 
     /// SIGTERM, and waits for the end.

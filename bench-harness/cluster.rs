@@ -3,8 +3,7 @@
 //! Everything here may wait for its answer; the load itself does not pass through here.
 
 use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use corelane_wire::api::ApiKey;
 use corelane_wire::error_code::ErrorCode;
@@ -20,6 +19,7 @@ use corelane_wire::message::list_offsets::{
 use corelane_wire::message::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 
 use crate::connection::{Connection, body, request};
+use crate::patience::ask_until_answered;
 
 /// Metadata in this version names topics and is served by every broker since Kafka 1.0.
 const METADATA_VERSION: i16 = 5;
@@ -82,13 +82,10 @@ impl Cluster {
             fetch_version,
             bootstrap: bootstrap.to_owned(),
         };
-        let deadline = Instant::now() + LEADERS_DEADLINE;
-        while !(cluster.look_up(&mut connection)? && cluster.is_serving()?) {
-            if Instant::now() > deadline {
-                return Err(io::Error::other("partitions are still without a leader"));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+        let led = ask_until_answered(LEADERS_DEADLINE, || {
+            Ok((cluster.look_up(&mut connection)? && cluster.is_serving()?).then_some(()))
+        })?;
+        led.ok_or_else(|| io::Error::other("partitions are still without a leader"))?;
         Ok(cluster)
     }
 
@@ -176,20 +173,18 @@ impl Cluster {
             transaction_timeout_ms: 60_000,
             ..InitProducerIdRequest::default()
         };
-        let deadline = Instant::now() + LEADERS_DEADLINE;
-        loop {
-            let frame = request(ApiKey::InitProducerId, INIT_PRODUCER_VERSION, |w, v| message.encode(w, v));
+        let frame = request(ApiKey::InitProducerId, INIT_PRODUCER_VERSION, |w, v| message.encode(w, v));
+        let mut refusal = 0;
+        // A broker that has just started is not ready to give them out.
+        let given = ask_until_answered(LEADERS_DEADLINE, || {
             connection.send(&frame)?;
             let mut reader = body(connection.receive()?, ApiKey::InitProducerId, INIT_PRODUCER_VERSION)?;
             let answer = InitProducerIdResponse::decode(&mut reader, INIT_PRODUCER_VERSION)
                 .map_err(io::Error::other)?;
-            match answer.error_code {
-                0 => return Ok((answer.producer_id, answer.producer_epoch)),
-                // A broker that has just started is not ready to give them out.
-                _ if Instant::now() < deadline => thread::sleep(Duration::from_millis(50)),
-                code => return Err(io::Error::other(format!("no producer id: {}", error_name(code)))),
-            }
-        }
+            refusal = answer.error_code;
+            Ok((refusal == 0).then_some((answer.producer_id, answer.producer_epoch)))
+        })?;
+        given.ok_or_else(|| io::Error::other(format!("no producer id: {}", error_name(refusal))))
     }
 }
 

@@ -18,13 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::load::pin_to;
+use crate::patience::{ask_until_answered, ended_within};
 use crate::run::Target;
 
 /// A JVM on one busy core takes its time.
@@ -150,15 +151,9 @@ impl Running {
     pub fn stop(mut self) -> io::Result<()> {
         let Some(child) = &mut self.child else { return Ok(()) };
         kill_process(Pid::from_child(child), Signal::TERM)?;
-        let deadline = Instant::now() + STOP_DEADLINE;
-        loop {
-            if child.try_wait()?.is_some() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(io::Error::other(format!("{} did not end after SIGTERM", self.target.label)));
-            }
-            thread::sleep(Duration::from_millis(20));
+        match ended_within(child, STOP_DEADLINE)? {
+            Some(_) => Ok(()),
+            None => Err(io::Error::other(format!("{} did not end after SIGTERM", self.target.label))),
         }
     }
 }
@@ -296,18 +291,18 @@ fn start_kafka(label: &str, fsync: bool, place: &Place, data: &Path) -> io::Resu
         )));
     }
     let mut child = spawn(&mut java(&["kafka.Kafka"])?, &place.cpus)?;
-    let deadline = Instant::now() + READY_DEADLINE;
-    // Ready is who can make a topic that has a leader, and give out a producer id.
-    while Cluster::prepare(&bootstrap, "ready", 1, 1, &[]).and_then(|c| c.producer_id().map(|_| c)).is_err() {
+    let ready = ask_until_answered(READY_DEADLINE, || {
         if let Some(status) = child.try_wait()? {
             let log = log.display();
             return Err(io::Error::other(format!("{label} ended before it was ready ({status}), see {log}")));
         }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            return Err(io::Error::other(format!("{label} was not ready in time, see {}", log.display())));
-        }
-        thread::sleep(Duration::from_millis(200));
+        // Ready is who can make a topic that has a leader, and give out a producer id.
+        let cluster = Cluster::prepare(&bootstrap, "ready", 1, 1, &[]);
+        Ok(cluster.and_then(|cluster| cluster.producer_id()).ok())
+    })?;
+    if ready.is_none() {
+        let _ = child.kill();
+        return Err(io::Error::other(format!("{label} was not ready in time, see {}", log.display())));
     }
     let about = json!({
         "version": format!("Apache Kafka {version}"),

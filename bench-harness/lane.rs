@@ -35,6 +35,14 @@ pub struct Progress {
     pub is_done: AtomicBool,
 }
 
+/// What a thread tells of itself.
+pub enum Told {
+    /// A second is over for it.
+    Second(Box<Second>),
+    /// It has ended, well or not.
+    Ended,
+}
+
 /// What a thread has to do.
 pub struct Task {
     /// The load.
@@ -48,7 +56,7 @@ pub struct Task {
     /// Raised when the run is over.
     pub finish: Arc<AtomicBool>,
     /// Where seconds go.
-    pub seconds: Sender<Second>,
+    pub told: Sender<Told>,
 }
 
 /// What a thread brings home.
@@ -123,7 +131,7 @@ impl Lane {
             self.acknowledged += over.produced;
             self.received += over.consumed;
             // Nobody listens any more only when the run is being abandoned.
-            let _ = self.task.seconds.send(over);
+            let _ = self.task.told.send(Told::Second(Box::new(over)));
         }
         let progress = &self.task.progress;
         progress.acknowledged.store(self.acknowledged + self.tally.second.produced, Ordering::Relaxed);
@@ -137,7 +145,7 @@ impl Lane {
         for producer in &mut self.producers {
             producer.give_up(&mut self.tally);
         }
-        let _ = self.task.seconds.send(self.tally.second);
+        let _ = self.task.told.send(Told::Second(Box::new(self.tally.second)));
         let acknowledged = self
             .producers
             .iter()

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustix::thread::CpuSet;
 
 use crate::clock::{self, SECOND};
 use crate::consumer::share;
-use crate::lane::{Lane, Outcome, Progress, Task};
+use crate::lane::{Lane, Outcome, Progress, Task, Told};
 use crate::plan::Plan;
 use crate::tally::{Second, Totals};
 use crate::verify::Findings;
@@ -23,8 +23,19 @@ const FINISH_DEADLINE: u64 = 60 * SECOND;
 /// ... and how long nothing may move before the rest is given up.
 const STILL_DEADLINE: u64 = 10 * SECOND;
 
-/// Between two looks at the threads.
-const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks at the threads' counters once the load is over: they are plain stores, since waking somebody for each
+/// would disturb the load.
+const LOOK: u64 = SECOND / 50;
+
+/// Tells when it is dropped, so that a thread that panics is noticed too.
+struct Ending(Sender<Told>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Nobody listens any more only when the run is being abandoned.
+        let _ = self.0.send(Told::Ended);
+    }
+}
 
 /// What a load brought.
 pub struct Loaded {
@@ -49,7 +60,7 @@ pub fn run(
     earlier: &[(u32, Vec<u64>)],
     mut watch: impl FnMut(&Second),
 ) -> io::Result<Loaded> {
-    let (sender, seconds) = mpsc::channel();
+    let (sender, told) = mpsc::channel();
     let finish = Arc::new(AtomicBool::new(false));
     let lanes = if cpus.is_empty() { thread::available_parallelism()?.get() } else { cpus.len() };
     let mut tasks: Vec<Task> = (0..lanes)
@@ -59,7 +70,7 @@ pub fn run(
             consumers: Vec::new(),
             progress: Arc::new(Progress::default()),
             finish: Arc::clone(&finish),
-            seconds: sender.clone(),
+            told: sender.clone(),
         })
         .collect();
     drop(sender);
@@ -71,6 +82,7 @@ pub fn run(
         .map(|(at, task)| {
             let cpu = cpus.get(at).copied();
             thread::spawn(move || {
+                let _ending = Ending(task.told.clone());
                 pin(cpu)?;
                 Lane::open(task)?.run()
             })
@@ -80,16 +92,19 @@ pub fn run(
     let fan_out = if consume && plan.workload.consumers > 0 { u64::from(plan.workload.fan_out) } else { 0 };
     let before: u64 = earlier.iter().flat_map(|(_, slots)| slots).sum();
     let mut end = End { moved_at: clock::now(), sum: 0 };
-    while !threads.iter().all(thread::JoinHandle::is_finished) {
-        thread::sleep(LOOK);
-        collector.take(&seconds, &mut watch);
-        if threads.iter().any(thread::JoinHandle::is_finished)
-            || end.has_come(&plan, &progress, fan_out, before)
-        {
+    // Until every thread has dropped its sender.
+    loop {
+        let wait = Duration::from_nanos(End::next_look(&plan, fan_out).saturating_sub(clock::now()));
+        match told.recv_timeout(wait) {
+            Ok(Told::Second(second)) => collector.take(*second, &mut watch),
+            Ok(Told::Ended) => finish.store(true, Ordering::Relaxed),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if end.has_come(&plan, &progress, fan_out, before) {
             finish.store(true, Ordering::Relaxed);
         }
     }
-    collector.take(&seconds, &mut watch);
     collector.flush(&mut watch);
     let outcomes = threads
         .into_iter()
@@ -143,6 +158,17 @@ struct End {
 }
 
 impl End {
+    /// Whether the load may be over before its time is: with a number of records to send, or nothing but a backlog to read.
+    fn may_come_early(plan: &Plan, fan_out: u64) -> bool {
+        plan.records_max.is_some() || (plan.workload.drain_only && fan_out > 0)
+    }
+
+    /// When it is worth looking whether the end has come.
+    fn next_look(plan: &Plan, fan_out: u64) -> u64 {
+        let soon = clock::now() + LOOK;
+        if End::may_come_early(plan, fan_out) { soon } else { soon.max(plan.stop) }
+    }
+
     fn has_come(&mut self, plan: &Plan, progress: &[Arc<Progress>], fan_out: u64, before: u64) -> bool {
         let sum_of = |counter: fn(&Progress) -> u64| progress.iter().map(|lane| counter(lane)).sum::<u64>();
         let acknowledged = sum_of(|lane| lane.acknowledged.load(Ordering::Relaxed));
@@ -152,8 +178,7 @@ impl End {
         if acknowledged + received != self.sum {
             (self.moved_at, self.sum) = (now, acknowledged + received);
         }
-        let drain_only = plan.workload.drain_only && fan_out > 0;
-        let is_over = now >= plan.stop || plan.records_max.is_some() || drain_only;
+        let is_over = now >= plan.stop || End::may_come_early(plan, fan_out);
         let is_whole = is_sent && received >= (acknowledged + before) * fan_out;
         let given_up = now > self.moved_at + STILL_DEADLINE
             || now > plan.stop.saturating_add(FINISH_DEADLINE)
@@ -169,15 +194,13 @@ struct Collector {
 }
 
 impl Collector {
-    fn take(&mut self, seconds: &Receiver<Second>, watch: &mut impl FnMut(&Second)) {
-        for second in seconds.try_iter() {
-            match self.open.iter_mut().find(|(open, _)| open.number == second.number) {
-                Some((open, parts)) => {
-                    open.add(&second);
-                    *parts += 1;
-                }
-                None => self.open.push((second, 1)),
+    fn take(&mut self, second: Second, watch: &mut impl FnMut(&Second)) {
+        match self.open.iter_mut().find(|(open, _)| open.number == second.number) {
+            Some((open, parts)) => {
+                open.add(&second);
+                *parts += 1;
             }
+            None => self.open.push((second, 1)),
         }
         self.open.sort_by_key(|(second, _)| second.number);
         // A thread that slept through a second reports none: three seconds later nobody waits for it.

@@ -13,6 +13,7 @@ mod hdr;
 mod verify;
 mod workload;
 mod connection;
+mod patience;
 mod syscalls;
 mod process;
 mod machine;

@@ -5,8 +5,7 @@
 
 use std::fs;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -105,24 +104,21 @@ fn sample(broker: Option<u32>) -> Sample {
 /// A thread that looks once a second.
 pub struct Sampler {
     thread: JoinHandle<Vec<Sample>>,
-    finish: Arc<AtomicBool>,
+    /// Dropped: the thread ends.
+    finish: Sender<()>,
 }
 
 impl Sampler {
     /// Looks at `start`, and each second after it, until it is finished.
     pub fn start(broker: Option<u32>, start: u64) -> Sampler {
-        let finish = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&finish);
+        let (finish, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             let mut samples = Vec::new();
             let mut next = start;
-            while !told.load(Ordering::Relaxed) {
-                let now = clock::now();
-                if now >= next {
-                    samples.push(sample(broker));
-                    next += SECOND;
-                }
-                thread::sleep(Duration::from_nanos((next.saturating_sub(clock::now())).min(SECOND / 20)));
+            let until = |next: u64| Duration::from_nanos(next.saturating_sub(clock::now()));
+            while told.recv_timeout(until(next)) == Err(RecvTimeoutError::Timeout) {
+                samples.push(sample(broker));
+                next += SECOND;
             }
             samples.push(sample(broker));
             samples
@@ -132,7 +128,7 @@ impl Sampler {
 
     /// All that was seen.
     pub fn finish(self) -> Vec<Sample> {
-        self.finish.store(true, Ordering::Relaxed);
+        drop(self.finish);
         self.thread.join().unwrap_or_default()
     }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use super::catch_up::fill;
@@ -39,11 +38,11 @@ pub fn start(common: &Common, rounds: u32, partitions: i32, mib: u64) -> io::Res
 /// See the subcommand's help.
 pub fn idle(common: &Common, seconds: u64) -> io::Result<()> {
     let dir = fresh(common, "idle")?;
-    let broker = Broker::start(common, &dir)?;
+    let mut broker = Broker::start(common, &dir)?;
     // What the start leaves to do is done within the first second.
-    thread::sleep(Duration::from_secs(1));
+    broker.outlives(Duration::from_secs(1))?;
     let before = broker.cpu()?;
-    thread::sleep(Duration::from_secs(seconds));
+    broker.outlives(Duration::from_secs(seconds))?;
     let cpu = broker.cpu()? - before;
     let percent = 100.0 * cpu.as_secs_f64() / seconds as f64;
     let shards = f64::from(common.shards);
