@@ -1,7 +1,7 @@
 //! The subcommands that load brokers: their arguments, and what they print.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -118,6 +118,9 @@ pub struct RunArgs {
     /// Count the broker's system calls with perf; it costs the broker something
     #[arg(long)]
     syscalls: bool,
+    /// Record with perf where the broker's CPU time goes, into perf.data beside the results
+    #[arg(long)]
+    profile: bool,
     /// Leave the topics behind
     #[arg(long)]
     keep_topics: bool,
@@ -153,6 +156,7 @@ pub fn run(args: &RunArgs) -> io::Result<bool> {
         cpus: args.cpus.clone().unwrap_or_default().0,
         dir: args.out.clone(),
         count_syscalls: args.syscalls,
+        profile: profile_in(args.profile, &args.out),
         keep_topics: args.keep_topics,
         is_quiet: args.quiet,
     };
@@ -215,6 +219,9 @@ pub struct CompareArgs {
     /// Count system calls with perf; latencies suffer
     #[arg(long)]
     syscalls: bool,
+    /// Record with perf where each broker's CPU time goes, into perf.data beside the results of each run
+    #[arg(long, conflicts_with_all = ["highest_rate", "suite"])]
+    profile: bool,
     #[command(flatten)]
     setting: SettingArgs,
     #[command(flatten)]
@@ -276,7 +283,7 @@ Examples:
 
 impl SettingArgs {
     /// What measurements share; makes the comparison's folder name.
-    pub fn bench(&self, name: &str, cross_check: bool, count_syscalls: bool) -> Bench {
+    fn bench(&self, name: &str, watched: Watched) -> Bench {
         let jars = self.kafka_home.as_ref().map_or_else(|| self.kafka_jars.clone(), |home| home.join("libs"));
         let corelane_args = self.corelane_settings.iter().flat_map(|one| ["--set".to_owned(), one.clone()]);
         Bench {
@@ -291,20 +298,35 @@ impl SettingArgs {
             conduct: Conduct {
                 cpus: self.load_cpus.0.clone(),
                 dir: self.dir.clone(),
-                count_syscalls,
+                count_syscalls: watched.syscalls,
+                profile: profile_in(watched.profile, &self.out),
                 keep_topics: false,
                 is_quiet: self.quiet,
             },
             out: self.out.join(format!("{name}-{}", crate::clock::utc_name())),
-            cross_check,
+            cross_check: watched.cross_check,
         }
     }
 }
 
+/// What is done beside the load.
+#[derive(Clone, Copy)]
+struct Watched {
+    cross_check: bool,
+    syscalls: bool,
+    profile: bool,
+}
+
+/// Where a profile is recorded until its run has a folder: below `out`, from where it can be moved.
+fn profile_in(wanted: bool, out: &Path) -> Option<PathBuf> {
+    wanted.then(|| out.join(format!("perf-{}.data", std::process::id())))
+}
+
 /// Compares contenders; whether all could be measured and nothing failed.
 pub fn compare(args: &CompareArgs) -> io::Result<bool> {
+    let watched = Watched { cross_check: args.cross_check, syscalls: args.syscalls, profile: args.profile };
     if let Some(suite) = args.suite {
-        let bench = args.setting.bench("suite", args.cross_check, args.syscalls);
+        let bench = args.setting.bench("suite", watched);
         let workload = |name: &str| args.workload_args.load(name);
         let order = Order { bench: &bench, rounds: args.rounds, only: &args.only, workload: &workload };
         return match suite {
@@ -312,7 +334,7 @@ pub fn compare(args: &CompareArgs) -> io::Result<bool> {
             Suite::Soak => suite::soak(&order),
         };
     }
-    let bench = args.setting.bench("compare", args.cross_check, args.syscalls);
+    let bench = args.setting.bench("compare", watched);
     let load = |name: &String| args.workload_args.load(name);
     let workloads = args.workloads.iter().map(load).collect::<io::Result<Vec<_>>>()?;
     let Some(p99_ms) = args.highest_rate else {

@@ -14,6 +14,7 @@ mod verify;
 mod workload;
 mod connection;
 mod patience;
+mod perf;
 mod syscalls;
 mod process;
 mod machine;

@@ -5,6 +5,7 @@
 //!   results.json                everything
 //!   workload.toml               what was run
 //!   publish_delay.hgrm ...      full distributions, for the HdrHistogram tools
+//!   perf.data                   where the broker's CPU time went, if it was profiled
 //! ```
 
 use std::fs;
@@ -24,6 +25,8 @@ pub struct Results {
     pub json: Value,
     /// Full distributions by name.
     pub histograms: Vec<(&'static str, Histogram<u64>)>,
+    /// The broker's profile, if one was recorded: a file that moves into the folder of the run.
+    pub profile: Option<PathBuf>,
 }
 
 impl Results {
@@ -42,6 +45,9 @@ impl Results {
         fs::write(folder.join("workload.toml"), self.json["workload"]["text"].as_str().unwrap_or_default())?;
         for (name, histogram) in &self.histograms {
             fs::write(folder.join(format!("{name}.hgrm")), hdr::to_hgrm(histogram))?;
+        }
+        if let Some(profile) = &self.profile {
+            fs::rename(profile, folder.join("perf.data"))?;
         }
         Ok(folder)
     }
@@ -132,7 +138,14 @@ fn cost_lines(json: &Value) -> Vec<String> {
         ));
     }
     if let Some(calls) = cost["system_calls"]["per_thousand_records"].as_f64() {
-        lines.push(format!("               {calls} system calls per thousand records"));
+        let by_name = cost["system_calls"]["by_name"].as_object().into_iter().flatten();
+        let mut named: Vec<(f64, &str)> = by_name
+            .map(|(name, of)| (of["per_thousand_records"].as_f64().unwrap_or(0.0), name.as_str()))
+            .collect();
+        named.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let named: Vec<String> =
+            named.iter().take(6).map(|(calls, name)| format!("{name} {calls}")).collect();
+        lines.push(format!("               {calls} system calls per thousand records: {}", named.join(", ")));
     }
     lines.push(format!(
         "  beside it    harness {:.2} s of CPU, everybody else {:.2} s, taken by the host {:.2} s",
@@ -191,26 +204,40 @@ mod tests {
             "errors": { "records": 3, "by_kind": { "NotLeaderOrFollower": 3 }, "fetch": {} },
             "verification": { "passed": false, "missing": 7 },
             "latency_ms": { "publish_latency": { "count": 1, "percentiles": { "p99": 1.5 } } },
-            "broker_cost": { "rss_max": 1e6 },
+            "broker_cost": { "rss_max": 1e6, "system_calls": { "per_thousand_records": 9.5, "by_name": {
+                "read": { "per_thousand_records": 1.5 }, "io_uring_enter": { "per_thousand_records": 8.0 },
+            } } },
         })
     }
 
     #[test]
     fn the_table_hides_no_failure() {
         let table = table(&sample());
-        for part in
-            ["2.00 M", "1.500", "FAILED", "7 missing", "3 records: NotLeaderOrFollower", "RSS 1.00 MB"]
-        {
+        for part in [
+            "2.00 M",
+            "1.500",
+            "FAILED",
+            "7 missing",
+            "3 records: NotLeaderOrFollower",
+            "RSS 1.00 MB",
+            "9.5 system calls per thousand records: io_uring_enter 8, read 1.5",
+        ] {
             assert!(table.contains(part), "{part} is not in\n{table}");
         }
-        assert!(!Results { json: sample(), histograms: Vec::new() }.is_clean());
+        assert!(!Results { json: sample(), histograms: Vec::new(), profile: None }.is_clean());
     }
 
     #[test]
     fn stored_results_can_be_loaded() {
         let out = std::env::temp_dir().join(format!("corelane-bench-results-{}", std::process::id()));
-        let results = Results { json: sample(), histograms: vec![("publish_delay", hdr::fine())] };
-        let (one, two) = (results.store(&out).expect("written"), results.store(&out).expect("written"));
+        let mut results =
+            Results { json: sample(), histograms: vec![("publish_delay", hdr::fine())], profile: None };
+        let one = results.store(&out).expect("written");
+        let profile = out.join("recorded");
+        fs::write(&profile, "samples").expect("written");
+        results.profile = Some(profile);
+        let two = results.store(&out).expect("written");
+        assert_eq!(fs::read(two.join("perf.data")).expect("moved there"), b"samples");
         assert_ne!(one, two, "nothing is written over");
         assert_eq!(load(&one).expect("read"), sample());
         assert!(one.join("publish_delay.hgrm").exists());

@@ -18,6 +18,7 @@ use crate::hdr;
 use crate::live::Live;
 use crate::load::{self, Loaded};
 use crate::machine;
+use crate::perf::Perf;
 use crate::plan::{Material, Plan};
 use crate::process::{self, Sample, Sampler};
 use crate::results::Results;
@@ -55,6 +56,8 @@ pub struct Conduct {
     pub dir: std::path::PathBuf,
     /// Whether system calls are counted, which costs the broker something.
     pub count_syscalls: bool,
+    /// Where the broker's profile is recorded with perf meanwhile, if it is to be; then it is moved to the results.
+    pub profile: Option<std::path::PathBuf>,
     /// Whether topics stay afterwards.
     pub keep_topics: bool,
     /// Whether nothing is drawn meanwhile.
@@ -106,6 +109,7 @@ fn run_on(
         (true, Some(pid)) => Some(Counting::start(pid)),
         _ => None,
     };
+    let recording = conduct.profile.as_deref().map(|file| record(target, file)).transpose()?;
     let plan = Arc::new(plan);
     let loaded = load::run(Arc::clone(&plan), &conduct.cpus, true, earlier, |second| {
         live.on_second(second);
@@ -115,6 +119,7 @@ fn run_on(
     let samples = sampler.finish();
     let syscalls = counting.map(|counting| counting.and_then(Counting::stop));
     let loaded = loaded?;
+    recording.map(Perf::finish).transpose()?;
     let taken =
         Taken { workload, target, plan: &plan, loaded: &loaded, seconds: &seconds, samples: &samples };
     let mut json = taken.to_json();
@@ -123,7 +128,12 @@ fn run_on(
         json["backlog"] = backlog_json(workload, backlog, &loaded, &seconds);
     }
     if let Some(counted) = syscalls {
-        json["broker_cost"]["system_calls"] = syscalls_json(&counted, &seconds);
+        // Counted from before the load until after it, so held against all of it.
+        let records = seconds.iter().map(|second| second.produced + second.consumed).sum();
+        json["broker_cost"]["system_calls"] = match counted {
+            Ok(calls) => calls.to_json(records),
+            Err(error) => json!({ "unknown": error.to_string() }),
+        };
     }
     Ok(Results {
         json,
@@ -133,7 +143,19 @@ fn run_on(
             ("request_latency", loaded.totals.request),
             ("end_to_end_latency", loaded.totals.end_to_end),
         ],
+        profile: conduct.profile.clone(),
     })
+}
+
+/// Begins to record where the broker's CPU time goes. Errors: its process is not known, or what `Perf` says.
+fn record(target: &Target, file: &std::path::Path) -> io::Result<Perf> {
+    let pid = target.pid.ok_or_else(|| {
+        io::Error::other(format!("{} cannot be profiled without its process: give --pid", target.label))
+    })?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    Perf::record(pid, file)
 }
 
 /// A connection that has said hello and says no more.
@@ -320,18 +342,4 @@ fn backlog_json(workload: &Workload, backlog: &Loaded, loaded: &Loaded, seconds:
         "caught_up_after_s": caught_up.map(|second| second.number + 1),
         "load_s": (loaded.span.end - loaded.span.start) as f64 / SECOND as f64,
     })
-}
-
-/// Calls per record and request; counted from before the load until after it, so held against all of it.
-fn syscalls_json(counted: &io::Result<u64>, seconds: &[Second]) -> Value {
-    match counted {
-        Err(error) => json!({ "unknown": error.to_string() }),
-        Ok(calls) => {
-            let records: u64 = seconds.iter().map(|second| second.produced + second.consumed).sum();
-            json!({
-                "count": calls,
-                "per_thousand_records": (*calls as f64 / records.max(1) as f64 * 1e5).round() / 100.0,
-            })
-        }
-    }
 }

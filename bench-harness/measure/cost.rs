@@ -55,9 +55,15 @@ fn measure(
     let cpu = broker.cpu()? - before;
     let per_request = |total: f64| total / f64::from(requests);
     let calls = match counting.and_then(Counting::stop) {
-        Ok(calls) => format!("{:.2} system calls", per_request(calls as f64)),
+        Ok(calls) => {
+            let named = calls.by_name.iter().map(|(name, count)| (name, per_request(*count as f64)));
+            let named =
+                named.filter(|(_, each)| *each >= 0.005).map(|(name, each)| format!("{name} {each:.2}"));
+            let named: Vec<String> = named.collect();
+            format!("{:.2} system calls per request: {}", per_request(calls.count as f64), named.join(", "))
+        }
         Err(error) => format!("system calls unknown ({error})"),
     };
-    println!("{name:<16} {:.1} us of CPU and {calls} per request", per_request(cpu.as_secs_f64() * 1e6));
+    println!("{name:<16} {:.1} us of CPU, {calls}", per_request(cpu.as_secs_f64() * 1e6));
     Ok(())
 }

@@ -62,6 +62,16 @@ const METRICS = [
   ["CPU of everybody else, s", "/broker_cost/others_cpu_s", 0],
 ];
 
+// One row for each system call that any run counted by name, the most frequent first.
+function systemCalls(group) {
+  const most = {};
+  for (const run of group)
+    for (const [name, of] of Object.entries(at(run, "/broker_cost/system_calls/by_name") ?? {}))
+      most[name] = Math.max(most[name] ?? 0, of.per_thousand_records);
+  return Object.keys(most).filter(name => most[name] > 0).sort((a, b) => most[b] - most[a])
+    .map(name => [`\u2003${name}`, `/broker_cost/system_calls/by_name/${name}/per_thousand_records`, -1]);
+}
+
 function summaryTable(group) {
   const names = labels.filter(label => group.some(run => run.label === label));
   const of = label => group.filter(run => run.label === label);
@@ -71,7 +81,8 @@ function summaryTable(group) {
     head.append(element("th", { style: `color: ${color(label)}` }, `${label} · ${count} round${count > 1 ? "s" : ""}`));
   }
   const table = element("table", {}, head);
-  for (const [name, path, better] of METRICS) {
+  const calls = METRICS.findIndex(metric => metric[1].endsWith("system_calls/per_thousand_records")) + 1;
+  for (const [name, path, better] of [...METRICS.slice(0, calls), ...systemCalls(group), ...METRICS.slice(calls)]) {
     const cells = names.map(label => spread(of(label).map(run => at(run, path))));
     if (cells.every(cell => cell === null)) continue;
     const row = element("tr", {}, element("td", {}, name));
