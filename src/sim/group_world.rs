@@ -192,7 +192,8 @@ impl GroupWorld {
         let group_count = 1 + rng.below(4) as usize;
         let kinds: Vec<bool> = (0..group_count).map(|_| rng.one_in(2)).collect();
         let members = (0..member_count as usize).map(|number| draw_member(number, &kinds, &mut rng));
-        let members = members.collect();
+        let mut members: Vec<Member> = members.collect();
+        align_subscriptions(&mut members);
         let mut world = GroupWorld {
             rng,
             trace,
@@ -811,6 +812,20 @@ fn draw_member(number: usize, kinds: &[bool], rng: &mut Rng) -> Member {
         member.instance_id = Some(format!("static{}", number - number % (1 + rng.below(2) as usize)));
     }
     member
+}
+
+/// Processes that are one static member of a classic group subscribe to the same topics. A stable group takes over a
+/// static member that comes back without a rebalance, whatever it subscribes to by then, as Kafka does
+/// (`GroupMetadataManager.updateStaticMemberThenRebalanceOrCompleteJoin`): nobody would be given the partitions of a
+/// topic that only the new process wants until something else starts a rebalance.
+fn align_subscriptions(members: &mut [Member]) {
+    let mut first: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
+    for member in members.iter_mut().filter(|member| !member.is_consumer) {
+        if let Some(instance_id) = member.instance_id.clone() {
+            let topics = first.entry((member.group, instance_id)).or_insert_with(|| member.topics.clone());
+            member.topics.clone_from(topics);
+        }
+    }
 }
 
 /// The records that compaction leaves: the last of each key, tombstones only if they are young.

@@ -12,11 +12,12 @@ fn a_static_member_comes_back_without_a_rebalance() {
             ("+0", "A in 1 range led by A [A,B]; B in 1 range led by A []"),
             ("sync A give=A:x,B:y", "A has 'x'"),
             ("sync B", "B has 'y'"),
-            // Another process of B, then of the leader.
-            ("join B2", "B2 in 1 range led by A []"),
+            // Another process of B, which wants another topic: as in Kafka, the next rebalance is soon enough for that.
+            ("join B2 topics=u", "B2 in 1 range led by A []"),
             ("sync B2", "B2 has 'y'"),
             ("beat B", "B FencedInstanceId"),
             ("beat B2", "B2 ok"),
+            // And one of the leader.
             ("join A2", "A2 in 1 range led by A [A,B] skip"),
             ("sync A2", "A2 has 'x'"),
             ("restart", ""),
