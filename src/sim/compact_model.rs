@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::batch::{KeyedRecord, Producer, decode_keyed};
+use crate::log_stand::{Ending, Model};
 
 /// A batch as it was appended.
 #[derive(Debug, Clone)]
@@ -20,6 +21,19 @@ pub struct AppendedBatch {
     pub producer: Producer,
     /// As the leader stored it.
     pub bytes: Vec<u8>,
+}
+
+/// What a read asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// From which offset.
+    pub offset: i64,
+    /// Up to which, exclusive.
+    pub end: i64,
+    /// How many bytes at most.
+    pub bytes_max: u32,
+    /// Whether the first batch is wanted whole even beyond that.
+    pub whole_first: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +61,8 @@ pub struct CompactModel {
     wall_ms_max: i64,
     /// `delete.retention.ms`.
     delete_retention_ms: i64,
+    /// The last life ended in order.
+    stopped_cleanly: bool,
 }
 
 impl CompactModel {
@@ -56,22 +72,10 @@ impl CompactModel {
         CompactModel { delete_retention_ms, ..CompactModel::default() }
     }
 
-    /// The first readable offset.
-    #[must_use]
-    pub fn log_start(&self) -> i64 {
-        self.log_start
-    }
-
     /// The largest promise given.
     #[must_use]
     pub fn flushed(&self) -> i64 {
         self.flushed
-    }
-
-    /// Behind the last batch appended.
-    #[must_use]
-    pub fn log_end(&self) -> i64 {
-        self.log_end
     }
 
     /// A producer's last batch.
@@ -109,48 +113,11 @@ impl CompactModel {
         self.seen = self.seen.max(end);
     }
 
-    /// The log says what is flushed. Panics: if it takes a promise back.
-    pub fn on_flushed(&mut self, flushed: i64) {
-        assert!(flushed >= self.flushed, "flushed offset fell from {} to {flushed}", self.flushed);
-        assert!(flushed <= self.log_end, "flushed offset {flushed} beyond the end {}", self.log_end);
-        self.flushed = flushed;
-    }
-
     /// The log says where it starts. Panics: if it moves back, or beyond what is flushed.
     pub fn on_log_start(&mut self, log_start: i64) {
         assert!(log_start >= self.log_start, "log start fell from {} to {log_start}", self.log_start);
         assert!(log_start <= self.flushed, "log start {log_start} beyond what is flushed, {}", self.flushed);
         self.log_start = log_start;
-    }
-
-    /// A checkpoint taken when the log started at `log_start` is on stable storage.
-    pub fn on_checkpoint_stored(&mut self, log_start: i64) {
-        self.start_stored = self.start_stored.max(log_start);
-    }
-
-    /// The log is online again with these offsets. Panics: if it lost or invented something. `clean`: nothing may be
-    /// missing.
-    pub fn on_recovered(&mut self, log_start: i64, flushed: i64, log_end: i64, clean: bool) {
-        assert_eq!(flushed, log_end, "right after recovery everything found counts as flushed");
-        let kept = if clean { self.log_end } else { self.flushed };
-        assert!(log_end >= kept, "recovered up to {log_end} only, promised was {kept}");
-        assert!(
-            log_end <= self.log_end,
-            "recovered up to {log_end}, appended was only up to {}",
-            self.log_end
-        );
-        let boundary = log_end == self.log_end || self.batches.contains_key(&log_end);
-        assert!(boundary, "recovered end {log_end} lies inside a batch");
-        assert!(log_start >= self.start_stored, "log start {log_start} fell behind {}", self.start_stored);
-        assert!(log_start <= self.log_start, "recovery moved log start to {log_start}");
-        assert!(!clean || log_start == self.log_start, "a clean stop keeps log start");
-        self.records.retain(|offset, _| *offset < log_end);
-        self.batches.retain(|base, _| *base < log_end);
-        for offsets in self.keys.values_mut() {
-            offsets.retain(|offset| *offset < log_end);
-        }
-        (self.log_start, self.start_stored) = (log_start, log_start);
-        (self.flushed, self.log_end) = (log_end, log_end);
     }
 
     /// Whether a record may not be gone.
@@ -269,6 +236,57 @@ impl CompactModel {
     }
 }
 
+impl Model for CompactModel {
+    type Read = Asked;
+    type Lookup = (i64, i64);
+
+    fn log_start(&self) -> i64 {
+        self.log_start
+    }
+
+    fn log_end(&self) -> i64 {
+        self.log_end
+    }
+
+    fn on_flushed(&mut self, flushed: i64) {
+        assert!(flushed >= self.flushed, "flushed offset fell from {} to {flushed}", self.flushed);
+        assert!(flushed <= self.log_end, "flushed offset {flushed} beyond the end {}", self.log_end);
+        self.flushed = flushed;
+    }
+
+    fn on_checkpoint_stored(&mut self, log_start: i64, _end: i64) {
+        self.start_stored = self.start_stored.max(log_start);
+    }
+
+    fn on_ending(&mut self, ending: Ending) {
+        self.stopped_cleanly = ending == Ending::Clean;
+    }
+
+    fn on_recovered(&mut self, log_start: i64, flushed: i64, log_end: i64) {
+        let clean = self.stopped_cleanly;
+        assert_eq!(flushed, log_end, "right after recovery everything found counts as flushed");
+        let kept = if clean { self.log_end } else { self.flushed };
+        assert!(log_end >= kept, "recovered up to {log_end} only, promised was {kept}");
+        assert!(
+            log_end <= self.log_end,
+            "recovered up to {log_end}, appended was only up to {}",
+            self.log_end
+        );
+        let boundary = log_end == self.log_end || self.batches.contains_key(&log_end);
+        assert!(boundary, "recovered end {log_end} lies inside a batch");
+        assert!(log_start >= self.start_stored, "log start {log_start} fell behind {}", self.start_stored);
+        assert!(log_start <= self.log_start, "recovery moved log start to {log_start}");
+        assert!(!clean || log_start == self.log_start, "a clean stop keeps log start");
+        self.records.retain(|offset, _| *offset < log_end);
+        self.batches.retain(|base, _| *base < log_end);
+        for offsets in self.keys.values_mut() {
+            offsets.retain(|offset| *offset < log_end);
+        }
+        (self.log_start, self.start_stored) = (log_start, log_start);
+        (self.flushed, self.log_end) = (log_end, log_end);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -344,7 +362,8 @@ mod tests {
         let recover = |log_end: i64, clean: bool| {
             let (mut model, _) = model();
             model.on_appended(batch(5, &[record("e", None)]), 100);
-            fails(|| model.on_recovered(0, log_end, log_end, clean))
+            model.on_ending(if clean { Ending::Clean } else { Ending::Killed });
+            fails(|| model.on_recovered(0, log_end, log_end))
         };
         assert!(recover(4, false), "5 was promised");
         assert!(!recover(5, false));

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod batch;
 pub mod net;
 pub mod trace;
+pub mod log_stand;
 pub mod log_plan;
 pub mod log_model;
 pub mod log_world;

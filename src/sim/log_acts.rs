@@ -3,16 +3,15 @@
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::time::WallMs;
 use corelane_log::batch::TimestampType;
-use corelane_log::error::{AppendError, ReadError};
-use corelane_log::log::{
-    AppendOrigin, Appended, LogCx, LogSlice, LogState, LookupStart, ReadStart, TimedOffset,
-};
+use corelane_log::error::AppendError;
+use corelane_log::log::{AppendOrigin, Appended, LogState, LookupStart, ReadStart, TimedOffset};
 use corelane_log::producers::ProducerError;
 
 use crate::batch::{Producer, Record, as_stored, decode, encode};
-use crate::log_model::ReadAsked;
+use crate::log_model::{LookupAsked, ReadAsked};
 use crate::log_plan::PRODUCERS_PER_LOG;
-use crate::log_world::{LogWorld, LookupAsked, Sending};
+use crate::log_stand::{LogShard as _, Model as _};
+use crate::log_world::LogWorld;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
@@ -24,13 +23,13 @@ enum Expected {
 impl LogWorld {
     /// Appends a batch of a random producer: new, or sent once more.
     pub(crate) fn append(&mut self, host: usize) {
-        let producer_id = self.rng.below(PRODUCERS_PER_LOG + 1) as i64 - 1;
+        let producer_id = self.stand.rng.below(PRODUCERS_PER_LOG + 1) as i64 - 1;
         if producer_id < 0 {
             let records = self.records(host);
             self.append_batch(host, Producer::NONE, &records, Expected::Appended);
             return;
         }
-        let newest = self.hosts[host].model.batches_of(producer_id).next().map(|batch| {
+        let newest = self.stand.hosts[host].model.batches_of(producer_id).next().map(|batch| {
             (
                 batch.producer,
                 batch.last_offset - batch.base_offset + 1,
@@ -45,10 +44,10 @@ impl LogWorld {
                 self.append_batch(host, producer, &records, Expected::Appended);
             }
             Some((producer, count, base_offset, bytes)) => {
-                let remembered = base_offset >= self.hosts[host].model.log_start();
+                let remembered = base_offset >= self.stand.hosts[host].model.log_start();
                 let next = (i64::from(producer.base_sequence) + count) & i64::from(i32::MAX);
                 let next = Producer { base_sequence: next as i32, ..producer };
-                match self.rng.below(20) {
+                match self.stand.rng.below(20) {
                     0..3 if remembered => self.append_again(host, &bytes, base_offset),
                     3 if remembered => {
                         let gap = Producer { base_sequence: next.base_sequence + 7, ..next };
@@ -69,19 +68,19 @@ impl LogWorld {
     }
 
     fn records(&mut self, host: usize) -> Vec<Record> {
-        let count = match self.rng.below(20) {
+        let count = match self.stand.rng.below(20) {
             0 => 50,
             1..4 => 10,
             _ => 1,
         };
         let size_max =
-            self.plan.record_bytes_max.min(u64::from(self.hosts[host].settings.batch_bytes_max) / 64);
-        let now = self.clock.now().wall.0;
-        (0..1 + self.rng.below(count))
+            self.plan.record_bytes_max.min(u64::from(self.stand.hosts[host].settings.batch_bytes_max) / 64);
+        let now = self.stand.ground.clock.now().wall.0;
+        (0..1 + self.stand.rng.below(count))
             .map(|_| Record {
-                timestamp_ms: now - self.rng.below(5_000) as i64,
-                key: self.rng.one_in(2).then(|| self.rng.next_u64().to_le_bytes().to_vec()),
-                value: vec![self.rng.next_u64() as u8; self.rng.below(size_max) as usize],
+                timestamp_ms: now - self.stand.rng.below(5_000) as i64,
+                key: self.stand.rng.one_in(2).then(|| self.stand.rng.next_u64().to_le_bytes().to_vec()),
+                value: vec![self.stand.rng.next_u64() as u8; self.stand.rng.below(size_max) as usize],
             })
             .collect()
     }
@@ -89,7 +88,7 @@ impl LogWorld {
     fn append_batch(&mut self, host: usize, producer: Producer, records: &[Record], expected: Expected) {
         let produced = encode(producer, records);
         let Some((result, leader_epoch)) = self.hand_in(host, &produced) else { return };
-        let at = &mut self.hosts[host];
+        let at = &mut self.stand.hosts[host];
         match result {
             Ok(_) if at.abandoned => {}
             Ok(appended) => {
@@ -121,11 +120,11 @@ impl LogWorld {
     fn append_again(&mut self, host: usize, stored: &[u8], base_offset: i64) {
         let mut produced = stored.to_vec();
         produced[..8].fill(0);
-        if self.hosts[host].settings.timestamp_type == TimestampType::LogAppendTime {
+        if self.stand.hosts[host].settings.timestamp_type == TimestampType::LogAppendTime {
             return;
         }
         let Some((result, _)) = self.hand_in(host, &produced) else { return };
-        let at = &self.hosts[host];
+        let at = &self.stand.hosts[host];
         match result {
             Ok(appended) => {
                 assert!(at.abandoned || appended.duplicate, "{}: batch {base_offset} taken twice", at.dir);
@@ -139,22 +138,17 @@ impl LogWorld {
     }
 
     fn hand_in(&mut self, host: usize, produced: &[u8]) -> Option<(Result<Appended, AppendError>, i32)> {
-        let at = &mut self.hosts[host];
+        let at = &mut self.stand.hosts[host];
         if produced.len() > at.settings.batch_bytes_max.min(at.settings.segment_bytes) as usize {
             return None;
         }
-        let mut cx = LogCx {
-            now: self.clock.now(),
-            disk: &mut self.queue,
-            pool: &mut self.pool,
-            notices: &mut self.notices,
-        };
+        let mut cx = self.stand.ground.cx();
         let log = at.log.as_mut()?;
-        let epoch = at.leader_epoch;
+        let epoch = at.model.leader_epoch;
         let origin = AppendOrigin::Client { zstd_allowed: true };
         let result = log.append(produced, LeaderEpoch(epoch), origin, &mut cx);
         let dir = &at.dir;
-        self.trace.line(|| {
+        self.stand.ground.trace.line(|| {
             let producer = decode(produced).map(|batch| batch.map(|batch| batch.producer));
             format!("append {dir} {} bytes of {producer:?}: {result:?}", produced.len())
         });
@@ -162,34 +156,30 @@ impl LogWorld {
     }
 
     pub(crate) fn read(&mut self, host: usize) {
-        let model = &self.hosts[host].model;
+        let model = &self.stand.hosts[host].model;
         let (start, flushed) = (model.log_start(), model.flushed());
-        let offset = match self.rng.below(10) {
+        let offset = match self.stand.rng.below(10) {
             0 => start,
             1 => flushed,
-            2..5 => flushed - self.rng.below((flushed - start) as u64 / 10 + 1) as i64,
-            _ => start + self.rng.below((flushed - start) as u64 + 1) as i64,
+            2..5 => flushed - self.stand.rng.below((flushed - start) as u64 / 10 + 1) as i64,
+            _ => start + self.stand.rng.below((flushed - start) as u64 + 1) as i64,
         };
-        let bytes_max = 1 << (4 + self.rng.below(16));
-        let asked = ReadAsked { offset, end: flushed, bytes_max, whole_first_batch: !self.rng.one_in(4) };
+        let bytes_max = 1 << (4 + self.stand.rng.below(16));
+        let asked =
+            ReadAsked { offset, end: flushed, bytes_max, whole_first_batch: !self.stand.rng.one_in(4) };
         self.start_read(host, asked);
     }
 
     fn start_read(&mut self, host: usize, asked: ReadAsked) {
-        let at = &mut self.hosts[host];
-        let mut cx = LogCx {
-            now: self.clock.now(),
-            disk: &mut self.queue,
-            pool: &mut self.pool,
-            notices: &mut self.notices,
-        };
+        let at = &mut self.stand.hosts[host];
+        let mut cx = self.stand.ground.cx();
         let Some(log) = at.log.as_mut() else { return };
         let (offset, end) = (Offset(asked.offset), Offset(asked.end));
         let started = log.read(offset, end, asked.bytes_max, asked.whole_first_batch, &mut cx);
         let dir = &at.dir;
-        self.trace.line(|| format!("read {dir} {asked:?}: {}", describe(&started)));
+        self.stand.ground.trace.line(|| format!("read {dir} {asked:?}: {}", describe(&started)));
         match started {
-            ReadStart::Ready(read) => self.sending.push(Sending { host, asked, read }),
+            ReadStart::Ready(read) => self.stand.sending.push((host, asked, read)),
             ReadStart::Pending(ticket) => {
                 let before = at.reads.insert(ticket, asked);
                 assert!(before.is_none(), "{}: ticket {ticket:?} given twice", at.dir);
@@ -200,43 +190,16 @@ impl LogWorld {
                 let inside = (at.model.log_start()..=at.model.log_end()).contains(&asked.offset);
                 assert!(at.abandoned || at.opening || !inside, "{}: {asked:?} out of range", at.dir);
             }
-            ReadStart::Failed(error) => self.check_read_error(host, &error),
+            ReadStart::Failed(error) => self.stand.check_read_error(host, &error),
         }
     }
 
-    pub(crate) fn check_read_error(&self, host: usize, error: &ReadError) {
-        let at = &self.hosts[host];
-        let log = at.log.as_ref().expect("it answered");
-        let fair = match error {
-            ReadError::Opening => at.opening,
-            ReadError::Offline => matches!(log.state(), LogState::Offline(_)),
-            ReadError::OutOfRange => true,
-            ReadError::Failed(_) => self.plan.faults.read_error > 0 || self.plan.faults.meta_error > 0,
-            ReadError::Corrupt => false,
-        };
-        assert!(fair || at.abandoned, "{}: read failed with {error:?}, log is {:?}", at.dir, log.state());
-    }
-
-    /// A read's bytes leave for the client; those in files are taken from the disk only now.
-    pub(crate) fn send_one(&mut self) {
-        if self.sending.is_empty() {
-            return;
-        }
-        let which = self.rng.below(self.sending.len() as u64) as usize;
-        let Sending { host, asked, read } = self.sending.swap_remove(which);
-        let mut bytes = Vec::new();
-        for part in &read.parts {
-            match part {
-                LogSlice::Memory(memory) => bytes.extend_from_slice(memory),
-                LogSlice::File { file, offset, len } => {
-                    bytes.extend_from_slice(&self.disk.send_file(file, *offset, u64::from(*len)));
-                }
-            }
-        }
-        self.hash.bytes(&bytes);
-        let at = &self.hosts[host];
+    /// A read's bytes leave for the client, if one is ready.
+    pub(crate) fn send_one(&mut self) -> bool {
+        let Some((host, asked, size, bytes)) = self.stand.take_sent() else { return false };
+        let at = &self.stand.hosts[host];
         if !at.abandoned {
-            assert_eq!(bytes.len() as u64, read.bytes, "{}: {asked:?}", at.dir);
+            assert_eq!(bytes.len() as u64, size, "{}: {asked:?}", at.dir);
             if bytes.is_empty() {
                 at.model.check_read_empty(&asked);
             } else {
@@ -244,15 +207,17 @@ impl LogWorld {
             }
             self.outcome.reads += 1;
         }
+        true
     }
 
     pub(crate) fn look_up(&mut self, host: usize) {
-        let at = &mut self.hosts[host];
+        let at = &mut self.stand.hosts[host];
         let Some(log) = at.log.as_mut() else { return };
         let end = at.model.flushed();
-        let now = self.clock.now();
-        let timestamp = (!self.rng.one_in(4)).then(|| now.wall.0 - self.rng.below(self.plan.span_ms) as i64);
-        let mut cx = LogCx { now, disk: &mut self.queue, pool: &mut self.pool, notices: &mut self.notices };
+        let now = self.stand.ground.clock.now();
+        let timestamp =
+            (!self.stand.rng.one_in(4)).then(|| now.wall.0 - self.stand.rng.below(self.plan.span_ms) as i64);
+        let mut cx = self.stand.ground.cx();
         let (started, expected) = match timestamp {
             Some(time) => {
                 (log.offset_for_time(WallMs(time), Offset(end), &mut cx), at.model.offset_for_time(time, end))
@@ -263,19 +228,19 @@ impl LogWorld {
         };
         let asked = LookupAsked { timestamp, expected };
         let dir = &at.dir;
-        self.trace.line(|| format!("look up {dir} {asked:?} below {end}: {started:?}"));
+        self.stand.ground.trace.line(|| format!("look up {dir} {asked:?} below {end}: {started:?}"));
         match started {
-            LookupStart::Ready(found) => self.check_lookup(host, asked, found),
+            LookupStart::Ready(found) => self.check_found(host, asked, found),
             LookupStart::Pending(ticket) => {
                 let before = at.lookups.insert(ticket, asked);
                 assert!(before.is_none(), "{}: ticket {ticket:?} given twice", at.dir);
             }
-            LookupStart::Failed(error) => self.check_read_error(host, &error),
+            LookupStart::Failed(error) => self.stand.check_read_error(host, &error),
         }
     }
 
-    pub(crate) fn check_lookup(&mut self, host: usize, asked: LookupAsked, found: Option<TimedOffset>) {
-        let at = &self.hosts[host];
+    pub(crate) fn check_found(&mut self, host: usize, asked: LookupAsked, found: Option<TimedOffset>) {
+        let at = &self.stand.hosts[host];
         if at.abandoned || at.opening {
             return;
         }
@@ -297,18 +262,18 @@ impl LogWorld {
     }
 
     pub(crate) fn delete_records(&mut self, host: usize) {
-        let at = &mut self.hosts[host];
+        let at = &mut self.stand.hosts[host];
         let Some(log) = at.log.as_mut() else { return };
         if at.opening {
             return;
         }
-        let now = self.clock.now();
+        let now = self.stand.ground.clock.now();
         let span = (at.model.flushed() - at.model.log_start()) as u64;
-        let before = at.model.log_start() + self.rng.below(span / 2 + 1) as i64;
-        let mut cx = LogCx { now, disk: &mut self.queue, pool: &mut self.pool, notices: &mut self.notices };
+        let before = at.model.log_start() + self.stand.rng.below(span / 2 + 1) as i64;
+        let mut cx = self.stand.ground.cx();
         let result = log.delete_records(Offset(before), &mut cx);
         let dir = &at.dir;
-        self.trace.line(|| format!("delete {dir} below {before}: {result:?}"));
+        self.stand.ground.trace.line(|| format!("delete {dir} below {before}: {result:?}"));
         match result {
             Ok(_) if at.abandoned => {}
             Ok(log_start) => {
@@ -316,24 +281,24 @@ impl LogWorld {
                 assert_eq!(log_start.0, before.max(at.model.log_start()), "{}", at.dir);
                 at.model.on_log_start(log_start.0, true, &at.settings, now.wall.0);
             }
-            Err(error) => self.check_read_error(host, &error),
+            Err(error) => self.stand.check_read_error(host, &error),
         }
     }
 
     pub(crate) fn evict(&mut self, host: usize) {
-        let keep = self.rng.below(256 * 1024);
-        if let Some(log) = self.hosts[host].log.as_mut() {
+        let keep = self.stand.rng.below(256 * 1024);
+        if let Some(log) = self.stand.hosts[host].log.as_mut() {
             log.evict_tail(keep);
         }
     }
 
     pub(crate) fn check_epochs(&mut self, host: usize) {
-        let at = &self.hosts[host];
+        let at = &self.stand.hosts[host];
         let Some(log) = at.log.as_ref() else { return };
         if at.opening || at.abandoned || *log.state() != LogState::Online {
             return;
         }
-        for asked in 0..=at.leader_epoch {
+        for asked in 0..=at.model.leader_epoch {
             if let Some(expected) = at.model.end_of_epoch(asked) {
                 let (epoch, end) = log.end_offset_for_epoch(LeaderEpoch(asked));
                 assert_eq!((epoch.0, end.0), expected, "{}: end of epoch {asked}", at.dir);
@@ -343,30 +308,30 @@ impl LogWorld {
 
     /// Without faults, with room, online: an append must succeed and become flushed.
     pub(crate) fn check_serves_again(&mut self, host: usize) {
-        if self.hosts[host].abandoned {
+        if self.stand.hosts[host].abandoned {
             return;
         }
         for _ in 0..5 {
-            self.clock.advance_by(1_000_000_000);
+            self.stand.ground.clock.advance_by(1_000_000_000);
             self.tick();
             self.settle();
         }
-        let before = self.hosts[host].model.log_end();
+        let before = self.stand.hosts[host].model.log_end();
         let records = self.records(host);
         self.append_batch(host, Producer::NONE, &records[..1], Expected::Appended);
         self.settle();
-        self.observe();
-        let model = &self.hosts[host].model;
-        let dir = &self.hosts[host].dir;
+        self.stand.observe();
+        let model = &self.stand.hosts[host].model;
+        let dir = &self.stand.hosts[host].dir;
         assert_eq!(model.log_end(), before + 1, "{dir} does not take a batch on a healthy disk");
         assert_eq!(model.flushed(), before + 1, "{dir} does not flush on a healthy disk");
     }
 
     pub(crate) fn read_everything(&mut self, host: usize) {
-        if self.hosts[host].abandoned {
+        if self.stand.hosts[host].abandoned {
             return;
         }
-        let model = &self.hosts[host].model;
+        let model = &self.stand.hosts[host].model;
         let (start, end) = (model.log_start(), model.flushed());
         let bases: Vec<i64> = model.batches_in(start, end).map(|batch| batch.base_offset).collect();
         for base in bases {

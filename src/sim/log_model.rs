@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use corelane_log::settings::{Durability, LogSettings};
 
 use crate::batch::{Producer, decode};
-use crate::disk::Crash;
+use crate::log_stand::{Ending, Model};
 
 /// A batch as the log must hold it.
 #[derive(Debug, Clone)]
@@ -29,26 +29,6 @@ pub struct StoredBatch {
     pub timestamps: Vec<i64>,
 }
 
-/// How the last life ended, at its worst since the log was last online.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ending {
-    /// In order: nothing may be missing.
-    Clean,
-    /// The process was killed.
-    Killed,
-    /// The power failed.
-    PowerLost,
-}
-
-impl From<Crash> for Ending {
-    fn from(crash: Crash) -> Ending {
-        match crash {
-            Crash::Kill => Ending::Killed,
-            Crash::PowerLoss => Ending::PowerLost,
-        }
-    }
-}
-
 /// What a read asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadAsked {
@@ -60,6 +40,15 @@ pub struct ReadAsked {
     pub bytes_max: u32,
     /// Whether the first batch is wanted whole even beyond that.
     pub whole_first_batch: bool,
+}
+
+/// What a look-up by time asked for, and what the model says to that.
+#[derive(Debug, Clone, Copy)]
+pub struct LookupAsked {
+    /// `None`: the record with the largest timestamp.
+    pub timestamp: Option<i64>,
+    /// Its offset and time.
+    pub expected: Option<(i64, i64)>,
 }
 
 /// One log's model. Invariants: `start_stored <= log_start <= flushed <= log_end`; batches are dense from the first
@@ -82,6 +71,8 @@ pub struct LogModel {
     log_end: i64,
     durability: Durability,
     ending: Ending,
+    /// The epoch of the next batch.
+    pub leader_epoch: i32,
 }
 
 impl LogModel {
@@ -98,25 +89,14 @@ impl LogModel {
             log_end: 0,
             durability,
             ending: Ending::Clean,
+            leader_epoch: 0,
         }
-    }
-
-    /// The first readable offset.
-    #[must_use]
-    pub fn log_start(&self) -> i64 {
-        self.log_start
     }
 
     /// The largest promise given.
     #[must_use]
     pub fn flushed(&self) -> i64 {
         self.flushed
-    }
-
-    /// Behind the last batch appended.
-    #[must_use]
-    pub fn log_end(&self) -> i64 {
-        self.log_end
     }
 
     /// The batches that a reader can find in `[from, to)`, the first of which holds `from`.
@@ -149,22 +129,6 @@ impl LogModel {
         self.batches.insert(stored.base_offset, stored);
     }
 
-    /// The log says what is flushed. Panics: if it takes a promise back.
-    pub fn on_flushed(&mut self, flushed: i64) {
-        assert!(flushed >= self.flushed, "flushed offset fell from {} to {flushed}", self.flushed);
-        assert!(flushed <= self.log_end, "flushed offset {flushed} beyond the end {}", self.log_end);
-        let boundary = flushed == self.log_end || self.batches.contains_key(&flushed);
-        assert!(boundary, "flushed offset {flushed} lies inside a batch");
-        if flushed > self.flushed {
-            match self.durability {
-                Durability::Sync => self.on_safe(flushed),
-                Durability::Write => self.safe_from_kill = self.safe_from_kill.max(flushed),
-                Durability::Memory => {}
-            }
-        }
-        self.flushed = flushed;
-    }
-
     /// Nothing takes what lies below `end`.
     fn on_safe(&mut self, end: i64) {
         self.safe_from_power_loss = self.safe_from_power_loss.max(end);
@@ -185,63 +149,6 @@ impl LogModel {
             self.check_retention(log_start, settings, wall_ms);
         }
         self.log_start = log_start;
-    }
-
-    /// A checkpoint is on stable storage: the log says which start and which end are safe with it.
-    pub fn on_checkpoint_stored(&mut self, log_start: i64, end: i64) {
-        self.start_stored = self.start_stored.max(log_start);
-        self.on_safe(log_start.max(end));
-    }
-
-    /// The process ended.
-    pub fn on_ending(&mut self, ending: Ending) {
-        self.ending = self.ending.max(ending);
-    }
-
-    /// The log is online again with these offsets. Panics: if it lost or invented something.
-    pub fn on_recovered(&mut self, log_start: i64, flushed: i64, log_end: i64) {
-        assert!(log_start <= flushed && flushed <= log_end, "{log_start} <= {flushed} <= {log_end}");
-        assert_eq!(flushed, log_end, "right after recovery everything found counts as flushed");
-        let kept = match self.ending {
-            Ending::Clean => self.log_end,
-            Ending::Killed => self.safe_from_kill,
-            Ending::PowerLost => self.safe_from_power_loss,
-        };
-        assert!(
-            log_end >= kept,
-            "{:?} with {:?}: recovered up to {log_end} only, promised was {kept} (end was {})",
-            self.ending,
-            self.durability,
-            self.log_end
-        );
-        assert!(
-            log_end <= self.log_end,
-            "recovered up to {log_end}, appended was only up to {}",
-            self.log_end
-        );
-        let boundary = log_end == self.log_end || self.batches.contains_key(&log_end) || log_end == log_start;
-        assert!(boundary, "recovered end {log_end} lies inside a batch");
-        assert!(
-            log_start >= self.start_stored,
-            "log start {log_start} fell behind the stored {}",
-            self.start_stored
-        );
-        assert!(
-            log_start <= self.log_start,
-            "recovery moved log start from {} to {log_start}",
-            self.log_start
-        );
-        if self.ending == Ending::Clean {
-            assert_eq!(log_start, self.log_start, "a clean stop keeps log start");
-        }
-        self.batches.retain(|base, _| *base < log_end);
-        self.log_start = log_start;
-        self.start_stored = log_start;
-        self.log_end = log_end;
-        self.flushed = log_end;
-        // Less than was promised may be left after a failure of what was promised less.
-        (self.safe_from_kill, self.safe_from_power_loss) = (log_end, log_end);
-        self.ending = Ending::Clean;
     }
 
     /// Panics: if `bytes` are not what a read of `asked` may give.
@@ -340,5 +247,87 @@ impl LogModel {
                 kept_bytes(batch.last_offset + 1)
             );
         }
+    }
+}
+
+impl Model for LogModel {
+    type Read = ReadAsked;
+    type Lookup = LookupAsked;
+
+    fn log_start(&self) -> i64 {
+        self.log_start
+    }
+
+    fn log_end(&self) -> i64 {
+        self.log_end
+    }
+
+    fn on_flushed(&mut self, flushed: i64) {
+        assert!(flushed >= self.flushed, "flushed offset fell from {} to {flushed}", self.flushed);
+        assert!(flushed <= self.log_end, "flushed offset {flushed} beyond the end {}", self.log_end);
+        let boundary = flushed == self.log_end || self.batches.contains_key(&flushed);
+        assert!(boundary, "flushed offset {flushed} lies inside a batch");
+        if flushed > self.flushed {
+            match self.durability {
+                Durability::Sync => self.on_safe(flushed),
+                Durability::Write => self.safe_from_kill = self.safe_from_kill.max(flushed),
+                Durability::Memory => {}
+            }
+        }
+        self.flushed = flushed;
+    }
+
+    fn on_checkpoint_stored(&mut self, log_start: i64, end: i64) {
+        self.start_stored = self.start_stored.max(log_start);
+        self.on_safe(log_start.max(end));
+    }
+
+    fn on_ending(&mut self, ending: Ending) {
+        self.ending = self.ending.max(ending);
+    }
+
+    fn on_recovered(&mut self, log_start: i64, flushed: i64, log_end: i64) {
+        assert!(log_start <= flushed && flushed <= log_end, "{log_start} <= {flushed} <= {log_end}");
+        assert_eq!(flushed, log_end, "right after recovery everything found counts as flushed");
+        let kept = match self.ending {
+            Ending::Clean => self.log_end,
+            Ending::Killed => self.safe_from_kill,
+            Ending::PowerLost => self.safe_from_power_loss,
+        };
+        assert!(
+            log_end >= kept,
+            "{:?} with {:?}: recovered up to {log_end} only, promised was {kept} (end was {})",
+            self.ending,
+            self.durability,
+            self.log_end
+        );
+        assert!(
+            log_end <= self.log_end,
+            "recovered up to {log_end}, appended was only up to {}",
+            self.log_end
+        );
+        let boundary = log_end == self.log_end || self.batches.contains_key(&log_end) || log_end == log_start;
+        assert!(boundary, "recovered end {log_end} lies inside a batch");
+        assert!(
+            log_start >= self.start_stored,
+            "log start {log_start} fell behind the stored {}",
+            self.start_stored
+        );
+        assert!(
+            log_start <= self.log_start,
+            "recovery moved log start from {} to {log_start}",
+            self.log_start
+        );
+        if self.ending == Ending::Clean {
+            assert_eq!(log_start, self.log_start, "a clean stop keeps log start");
+        }
+        self.batches.retain(|base, _| *base < log_end);
+        self.log_start = log_start;
+        self.start_stored = log_start;
+        self.log_end = log_end;
+        self.flushed = log_end;
+        // Less than was promised may be left after a failure of what was promised less.
+        (self.safe_from_kill, self.safe_from_power_loss) = (log_end, log_end);
+        self.ending = Ending::Clean;
     }
 }

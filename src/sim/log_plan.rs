@@ -18,8 +18,6 @@ pub struct LogPlan {
     pub steps: u64,
     /// The logs.
     pub logs: Vec<LogSettings>,
-    /// How large the disk is.
-    pub disk_bytes: u64,
     /// How slow it is.
     pub latency: Latency,
     /// What goes wrong when something does.
@@ -45,7 +43,6 @@ impl LogPlan {
         LogPlan {
             steps: 200 + rng.below(1500),
             logs,
-            disk_bytes: 1 << 30,
             latency: Latency {
                 min_ns: 20_000,
                 max_ns: if slow { 50_000_000 } else { 500_000 },
