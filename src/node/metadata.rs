@@ -22,6 +22,7 @@ use corelane_log::settings::{Durability, LogSettings};
 use crate::event::Effects;
 use crate::finding::STORE_SLOT;
 use crate::lifecycle::fatal;
+use crate::memory::MemoryLimits;
 use crate::mesh::{MeshMessage, PartitionKey, Published, StartState};
 use crate::metadata_log::{Asker, MetadataLog, Outcome};
 use crate::owner::cleaning::cleaner_settings;
@@ -201,6 +202,10 @@ impl Shard {
             return;
         }
         let start = published.start.as_deref();
+        if start.is_some() {
+            // Before the first log opens: what was changed at run time holds from the start on.
+            self.take_broker_config();
+        }
         for record in published.records.iter() {
             match record {
                 MetadataRecord::TopicCreated { topic_id, .. } => {
@@ -228,10 +233,7 @@ impl Shard {
         }
         self.tell_coordinators(now, &published.records);
         match start {
-            Some(start) => {
-                self.change_broker_config();
-                self.phase = Phase::Opening { incarnation: start.incarnation };
-            }
+            Some(start) => self.phase = Phase::Opening { incarnation: start.incarnation },
             None => {
                 let version = published.version;
                 self.tell(now, ShardId(0), MeshMessage::MetadataApplied { version }, fx);
@@ -282,10 +284,17 @@ impl Shard {
         }
     }
 
-    fn change_broker_config(&mut self) {
+    /// Works with the broker's settings as the image has them, in all but the topics.
+    fn take_broker_config(&mut self) {
         self.config = self.image.broker_config(self.broker_id, &self.settings.config);
         let (cleaner, backoff_ms) = cleaner_settings(&self.config, self.settings.shard_count);
         self.owner.set_cleaning(cleaner, backoff_ms);
+        self.limits = MemoryLimits::of(self.config.memory_bytes, self.settings.shard_count);
+        self.owner.set_limits(self.limits);
+    }
+
+    fn change_broker_config(&mut self) {
+        self.take_broker_config();
         let ids: Vec<TopicId> = self.image.topics().map(|topic| topic.id).collect();
         for id in ids {
             self.change_topic_config(id);

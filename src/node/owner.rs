@@ -191,6 +191,11 @@ impl Owner {
         self.pool = SegmentPool::open(POOL_SLOT, self.shard.0, disk);
     }
 
+    /// Changes what the logs may hold in memory from here on.
+    pub fn set_limits(&mut self, limits: MemoryLimits) {
+        self.limits = limits;
+    }
+
     /// What calls of a log that is not a partition's need of the shard.
     pub fn log_cx<'a>(&'a mut self, now: Now, disk: &'a mut DiskQueue) -> LogCx<'a> {
         LogCx { now, disk, pool: &mut self.pool, notices: &mut self.notices }

@@ -151,6 +151,8 @@ fn incremental_changes_of_brokers() {
     check("1", &[("max.connections", SET, Some("0"))], Ok("max.connections=0"));
     check("", &[("log.cleanup.policy", APPEND, Some("compact"))], Ok("log.cleanup.policy=delete,compact"));
     check("", &[("corelane.durability", SET, Some("write"))], Ok("corelane.durability=write"));
+    check("1", &[("corelane.memory.bytes", SET, Some("67108864"))], Ok("corelane.memory.bytes=67108864"));
+    check("", &[("corelane.memory.bytes", SET, Some("67108863"))], Err((InvalidRequest, "at least 67108864")));
     check(
         "",
         &[("num.partitions", SET, Some("2"))],

@@ -28,7 +28,7 @@ pub struct BrokerConfig {
     pub shard_count: Option<u16>,
     /// `corelane.idle.spin.us`.
     pub idle_spin_us: u32,
-    /// `corelane.memory.bytes`; at least 64 MiB.
+    /// `corelane.memory.bytes`; at least 64 MiB; dynamic.
     pub memory_bytes: u64,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,

@@ -198,11 +198,12 @@ pub static BROKER: &[Definition] = &[
         "How many microseconds an idle shard polls for work before it sleeps. 0 saves CPU; some tens on \
          dedicated cores save a wake-up per request.",
     ),
-    fixed(
+    dynamic(
         "corelane.memory.bytes",
         ConfigType::Long,
         Some("2147483648"),
         Valid::Range(64 << 20, i64::MAX),
+        &[],
         "What the broker may hold in memory of what clients send and have not taken yet, in bytes, all shards \
          together: the logs' tails, unfinished requests, answers, waiting batches. At the limit producers are told \
          to try again, readers get less at once, and connections with unfinished requests are closed.",

@@ -65,10 +65,11 @@ impl Cleaning {
 }
 
 impl Owner {
-    /// Changes the settings of compaction from here on.
+    /// Changes the settings of compaction from here on, and has a log that is due by them looked for soon.
     pub fn set_cleaning(&mut self, settings: CleanerSettings, backoff_ms: u64) {
         self.cleaning.cleaner.set_settings(settings);
         self.cleaning.backoff_ms = backoff_ms;
+        self.cleaning.search_at = Mono(0);
     }
 
     /// What compaction has done since the start.
