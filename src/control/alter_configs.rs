@@ -243,7 +243,9 @@ impl<'a> Target<'a> {
             Owner::Broker(_) => match broker_definitions::find(key) {
                 Some(definition) if definition.update == Update::ClusterWide => Ok(definition),
                 Some(_) => {
-                    let text = format!("configuration {key} cannot change while the broker runs");
+                    let text = format!(
+                        "configuration {key} cannot change while the broker runs; start it with that value"
+                    );
                     Err(Refusal::new(ErrorKind::InvalidRequest, text))
                 }
                 None => {

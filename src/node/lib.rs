@@ -13,6 +13,8 @@ pub mod loggers;
 pub mod session;
 pub mod timers;
 
+pub mod connections;
+
 pub mod mesh;
 
 pub mod event;

@@ -4,11 +4,12 @@
 //! from each (plus, for a waiting fetch, what arrives later). A shard treats itself like any other owner, only
 //! without the message.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corelane_base::id::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use corelane_base::id::{ConnId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use corelane_base::time::{Mono, WallMs};
 use corelane_control::controller::{Answer, Command};
 use corelane_control::groups::answer::GroupAnswer;
@@ -17,6 +18,7 @@ use corelane_control::record::MetadataRecord;
 use corelane_log::disk::DirEntry;
 use corelane_wire::error_code::ErrorCode;
 
+use crate::connections::LimitBroken;
 use crate::loggers::Loggers;
 use crate::send::SendPart;
 use crate::slots::SlotId;
@@ -308,6 +310,25 @@ pub enum MeshMessage {
         pending: SlotId,
         /// The answer.
         answer: Box<Answer>,
+    },
+    /// To the first shard: a client has connected.
+    Connected {
+        /// The sender's name of it.
+        conn: ConnId,
+        /// From where.
+        ip: IpAddr,
+    },
+    /// To the first shard: a client of which it was told is gone.
+    Disconnected {
+        /// From where it was.
+        ip: IpAddr,
+    },
+    /// From the first shard: this one is too many.
+    TooManyConnected {
+        /// The receiver's name of it.
+        conn: ConnId,
+        /// Why.
+        limit: LimitBroken,
     },
     /// From the shard that was asked to change them: the levels of all loggers.
     Loggers(Loggers),

@@ -16,6 +16,7 @@ use corelane_control::configs::topic::TopicConfig;
 use corelane_control::image::ClusterImage;
 use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 
+use crate::connections::Connections;
 use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
 use crate::fetch_session::FetchSessions;
 use crate::groups::{Asker, Groups};
@@ -86,6 +87,8 @@ pub struct Shard {
     pub(crate) drained_badly: bool,
     pub(crate) sessions: Vec<Option<Session>>,
     pub(crate) session_count: usize,
+    /// Those of all shards; counted by the first.
+    pub(crate) connections: Connections,
     pub(crate) limits: MemoryLimits,
     pub(crate) inbox_bytes: usize,
     pub(crate) unsent_bytes: usize,
@@ -145,6 +148,7 @@ impl Shard {
             drained_badly: false,
             sessions: Vec::new(),
             session_count: 0,
+            connections: Connections::default(),
             limits,
             inbox_bytes: 0,
             unsent_bytes: 0,
@@ -204,7 +208,7 @@ impl Shard {
                     self.ready.push(conn);
                 }
             }
-            Event::Closed { conn } => self.on_closed(conn),
+            Event::Closed { conn } => self.on_closed(now, conn, fx),
             Event::Disk { token, result } => self.on_disk(now, token, result, fx),
             Event::Mesh { from, message } => self.on_mesh(now, from, message, fx),
             Event::Timer => self.on_timer(now, fx),
@@ -253,6 +257,7 @@ impl Shard {
         self.owner.check_invariants();
         self.groups.check_invariants();
         self.image.check_invariants();
+        self.connections.check_invariants();
         let live = self.sessions.iter().flatten().count();
         assert_eq!(live, self.session_count);
         let inbox: usize = self.sessions.iter().flatten().map(|session| session.inbox.len()).sum();
@@ -278,14 +283,14 @@ impl Shard {
         assert!(self.sessions[slot].is_none(), "a slot is reused only after Closed");
         self.sessions[slot] = Some(Session::new(conn, peer, now.mono));
         self.session_count += 1;
-        let share =
-            (self.config.connection_count_max.max(1) as usize).div_ceil(self.settings.shard_count.into());
-        if self.session_count > share || !self.is_serving() {
+        if !self.is_serving() {
             self.close(conn, fx);
         }
+        let ip = peer.ip().to_canonical();
+        self.tell(now, ShardId(0), MeshMessage::Connected { conn, ip }, fx);
     }
 
-    fn on_closed(&mut self, conn: ConnId) {
+    fn on_closed(&mut self, now: Now, conn: ConnId, fx: &mut Effects) {
         let entry = self.sessions.get_mut(conn.slot as usize);
         if let Some(entry) = entry
             && entry.as_ref().is_some_and(|session| session.conn == conn)
@@ -294,6 +299,8 @@ impl Shard {
             self.inbox_bytes -= session.inbox.len();
             self.unsent_bytes -= session.unsent_bytes();
             self.session_count -= 1;
+            let ip = session.peer.ip().to_canonical();
+            self.tell(now, ShardId(0), MeshMessage::Disconnected { ip }, fx);
         }
     }
 
@@ -545,6 +552,13 @@ impl Shard {
             }
             MeshMessage::Control { pending, command } => self.on_control(now, from, pending, *command, fx),
             MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
+            MeshMessage::Connected { conn, ip } => {
+                if let Err(limit) = self.connections.add(ip, &self.config.connection_limits) {
+                    self.tell(now, from, MeshMessage::TooManyConnected { conn, limit }, fx);
+                }
+            }
+            MeshMessage::Disconnected { ip } => self.connections.remove(ip),
+            MeshMessage::TooManyConnected { conn, limit } => self.refuse(conn, &limit.to_string(), fx),
             MeshMessage::Loggers(loggers) => self.loggers = loggers,
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
             MeshMessage::FirstCheckpointMissing => self.publishing.old_files.clear(),

@@ -152,7 +152,25 @@ fn incremental_changes_of_brokers() {
     check("", &[("log.cleanup.policy", APPEND, Some("compact"))], Ok("log.cleanup.policy=delete,compact"));
     check("", &[("corelane.durability", SET, Some("write"))], Ok("corelane.durability=write"));
     check("1", &[("corelane.memory.bytes", SET, Some("67108864"))], Ok("corelane.memory.bytes=67108864"));
-    check("", &[("corelane.memory.bytes", SET, Some("67108863"))], Err((InvalidRequest, "at least 67108864")));
+    check(
+        "",
+        &[("corelane.memory.bytes", SET, Some("67108863"))],
+        Err((InvalidRequest, "at least 67108864")),
+    );
+    check("", &[("max.connections.per.ip", SET, Some("0"))], Err((InvalidRequest, "above 0 unless")));
+    check(
+        "",
+        &[
+            ("max.connections.per.ip", SET, Some("0")),
+            ("max.connections.per.ip.overrides", SET, Some("127.0.0.1:9")),
+        ],
+        Ok("max.connections.per.ip=0 max.connections.per.ip.overrides=127.0.0.1:9"),
+    );
+    check(
+        "",
+        &[("max.connections.per.ip.overrides", SET, Some("nobody:9"))],
+        Err((InvalidRequest, "'nobody:9' must be an IP address and a number")),
+    );
     check(
         "",
         &[("num.partitions", SET, Some("2"))],

@@ -3,6 +3,7 @@
 use corelane_base::id::BrokerId;
 
 use crate::configs::broker_definitions;
+use crate::configs::connection_limits::{ConnectionLimits, parse_overrides};
 use crate::configs::definition::{Synonym, Value};
 use crate::configs::layers::Layers;
 use crate::configs::listener::{self, Listener};
@@ -40,8 +41,8 @@ pub struct BrokerConfig {
     pub replication_factor_default: i16,
     /// `connections.max.idle.ms`; `None` for ever.
     pub connection_idle_ms_max: Option<i64>,
-    /// `max.connections`; dynamic.
-    pub connection_count_max: i32,
+    /// `max.connections`, `max.connections.per.ip` and its overrides; dynamic.
+    pub connection_limits: ConnectionLimits,
     /// `socket.request.max.bytes`; at least 1.
     pub request_bytes_max: i32,
     /// `fetch.max.bytes`; at least 1024.
@@ -99,7 +100,14 @@ impl BrokerConfig {
             replication_factor_default: i16::try_from(reader.int("default.replication.factor"))
                 .expect("its range ends at that of i16"),
             connection_idle_ms_max: Some(reader.long("connections.max.idle.ms")).filter(|&ms| ms >= 0),
-            connection_count_max: reader.int("max.connections"),
+            connection_limits: ConnectionLimits {
+                count_max: reader.int("max.connections"),
+                per_ip_max: reader.int("max.connections.per.ip"),
+                per_ip_overrides: parse_overrides(
+                    &reader.text("max.connections.per.ip.overrides").unwrap_or_default(),
+                )
+                .expect("a value in a layer has been checked"),
+            },
             request_bytes_max: reader.int("socket.request.max.bytes"),
             fetch_bytes_max: reader.int("fetch.max.bytes"),
             fetch_session_count_max: reader.int("max.incremental.fetch.session.cache.slots"),

@@ -3,6 +3,7 @@
 //! Kafka's names, types, ranges and defaults; where a default differs (`listeners`, `log.dir`, `node.id`) it is so
 //! that `serve` works out of the box on one machine. Only what is honoured or harmlessly meaningful is listed.
 
+use crate::configs::connection_limits;
 use crate::configs::definition::{ConfigType, Definition, Synonym, Update, Valid};
 use crate::configs::listener;
 
@@ -67,6 +68,10 @@ fn check_listeners(text: &str) -> Result<(), String> {
 
 fn check_advertised(text: &str) -> Result<(), String> {
     listener::parse_advertised(text).map(|_| ())
+}
+
+fn check_connection_overrides(text: &str) -> Result<(), String> {
+    connection_limits::parse_overrides(text).map(|_| ())
 }
 
 fn check_protocols(text: &str) -> Result<(), String> {
@@ -640,6 +645,23 @@ pub static BROKER: &[Definition] = &[
         Valid::Range(0, INT_MAX),
         &[],
         "How many client connections the broker holds at the same time; further ones are closed at once.",
+    ),
+    dynamic(
+        "max.connections.per.ip",
+        ConfigType::Int,
+        Some("2147483647"),
+        Valid::Range(0, INT_MAX),
+        &[],
+        "How many client connections the broker holds from one address; further ones are closed at once. 0 takes \
+         none but those that 'max.connections.per.ip.overrides' names.",
+    ),
+    dynamic(
+        "max.connections.per.ip.overrides",
+        ConfigType::String,
+        Some(""),
+        Valid::Checked(check_connection_overrides),
+        &[],
+        "Limits for single addresses in place of 'max.connections.per.ip', as address:count with commas between.",
     ),
     fixed(
         "max.incremental.fetch.session.cache.slots",

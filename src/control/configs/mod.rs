@@ -7,10 +7,12 @@
 
 pub mod definition;
 
+pub mod connection_limits;
+pub mod listener;
+
 pub mod broker_definitions;
 pub mod topic_definitions;
 
-pub mod listener;
 pub mod settings;
 
 pub mod layers;

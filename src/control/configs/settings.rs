@@ -180,6 +180,12 @@ pub(crate) fn check_broker_values(value: &dyn Fn(&str) -> Option<Value>) -> Resu
             return Err(ConfigError::new(low_key, Some(&low.to_string()), problem));
         }
     }
+    let (per_ip, overrides) = ("max.connections.per.ip", "max.connections.per.ip.overrides");
+    if value(per_ip) == Some(Value::Int(0)) && value(overrides).is_none_or(|text| text.to_string().is_empty())
+    {
+        let problem = format!("must be above 0 unless {overrides} names an address");
+        return Err(ConfigError::new(per_ip, Some("0"), problem));
+    }
     let (low_key, high_key) = ("group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms");
     match (value(low_key), value(high_key)) {
         (Some(Value::Int(low)), Some(Value::Int(high))) if low >= high => {
@@ -321,6 +327,12 @@ mod tests {
             &[("log.cleaner.max.compaction.lag.ms", "5"), ("log.cleaner.min.compaction.lag.ms", "6")],
             Err("6"),
         );
+        check(
+            &[("max.connections.per.ip", "0")],
+            Err("above 0 unless max.connections.per.ip.overrides names"),
+        );
+        check(&[("max.connections.per.ip", "0"), ("max.connections.per.ip.overrides", "10.0.0.1:5")], Ok(()));
+        check(&[("max.connections.per.ip.overrides", "here:5")], Err("'here:5' must be an IP address"));
         check(&[("corelane.durability", "fast")], Err("one of sync, write, memory"));
     }
 
