@@ -18,6 +18,7 @@ mod metrics;
 mod serve;
 mod tidy;
 mod tools;
+mod broker_configs;
 mod group_commands;
 mod companion;
 mod streams;

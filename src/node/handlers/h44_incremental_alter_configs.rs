@@ -1,6 +1,9 @@
 //! IncrementalAlterConfigs, versions 0 and 1: sets, deletes, appends to and subtracts from single settings. Levels of
 //! loggers (resource type 8) are this broker's own and are changed at once; deviation: a request that names other
-//! resources besides is refused for its loggers. Source: KIP-339, KIP-412.
+//! resources besides is refused for its loggers. A broker's settings, or those of all brokers, hold on every shard when
+//! the answer leaves; deviations: a name that no setting has is refused (Kafka keeps it for plug-ins), and the keys of
+//! retention and rolling in minutes and hours change at run time as those in milliseconds do. Source: KIP-226, KIP-339,
+//! KIP-412.
 
 use corelane_base::id::ShardId;
 use corelane_base::time::Now;
