@@ -58,6 +58,7 @@ scenarios! {
     confluent_consumer_at_least_once: at_least_once CONFLUENT_CONSUMER;
     confluent_consumer_at_most_once: at_most_once CONFLUENT_CONSUMER;
     confluent_consumer_static_member: static_member CONFLUENT_CONSUMER;
+    confluent_consumer_static_member_killed: static_member_killed CONFLUENT_CONSUMER;
     kafkajs_at_least_once: at_least_once KAFKAJS;
     kafkajs_at_most_once: at_most_once KAFKAJS;
     franz_go_classic_at_least_once: at_least_once FRANZ;
@@ -77,4 +78,5 @@ scenarios! {
     java_consumer_at_least_once: at_least_once JAVA_CONSUMER;
     java_consumer_at_most_once: at_most_once JAVA_CONSUMER;
     java_consumer_static_member: static_member JAVA_CONSUMER;
+    java_consumer_static_member_killed: static_member_killed JAVA_CONSUMER;
 }

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use corelane_wire::api::ApiKey;
+use corelane_wire::error_code::ErrorCode;
+use corelane_wire::message::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 
 use crate::clients::{installed, output_of, tests_dir};
 use crate::fetched;
@@ -18,6 +23,8 @@ const PARTITION_COUNT: i32 = 6;
 const SESSION_MS: u32 = 6_000;
 /// Longer than a static member needs to come back.
 const STATIC_SESSION_MS: u32 = 45_000;
+/// Long enough to show what holds until it ends, short enough to wait for its end.
+const KILLED_SESSION_MS: u32 = 15_000;
 /// Records that one member may have taken and not yet processed: one poll (kafkajs takes a whole fetch of up to 8 KiB).
 const TAKEN_MAX: u64 = 500;
 
@@ -116,6 +123,24 @@ impl Run {
             state.processed() + lost_max >= total && (lost_max == 0 || last(state))
         });
         ends
+    }
+
+    /// What a new member is told that asks to join as this instance.
+    fn knock(&self, connection: &mut Connection, instance: &str) -> ErrorCode {
+        const VERSION: i16 = 1;
+        let message = ConsumerGroupHeartbeatRequest {
+            group_id: &self.place.group,
+            member_id: "a-member-id-of-22-char",
+            instance_id: Some(instance),
+            rebalance_timeout_ms: 45_000,
+            subscribed_topic_names: Some(vec![&self.place.topic]),
+            topic_partitions: Some(Vec::new()),
+            ..Default::default()
+        };
+        let api_key = ApiKey::ConsumerGroupHeartbeat;
+        let frame = wire_client::request(api_key, VERSION, |w, version| message.encode(w, version));
+        let body = connection.try_call(api_key, VERSION, &frame).expect("an answer");
+        wire_client::error_codes(&body, api_key, VERSION)[0]
     }
 
     /// What the broker says is committed, by a client that is no member.
@@ -236,7 +261,7 @@ pub fn at_most_once(client: Client) {
 }
 
 /// A static member that goes and comes back within its session owns what it owned, and nobody else notices. In the classic
-/// protocol it is killed; in the newer one a killed member keeps its instance until its session ends, so it closes.
+/// protocol it is killed; in the newer one it closes: `static_member_killed` is what happens otherwise.
 pub fn static_member(client: Client) {
     let _busy = harness::busy();
     let mut run = Run::start(client, "static", "after", STATIC_SESSION_MS);
@@ -262,4 +287,44 @@ pub fn static_member(client: Client) {
     assert_eq!(run.committed(), ends, "everything is committed");
     run.check_values();
     run.report("static member");
+}
+
+/// In the newer protocol a static member that is killed has not released its instance (KIP-848): until its session ends
+/// nobody is given its partitions, and whoever comes with the same instance is refused. Then the others take over, and it
+/// may come back.
+pub fn static_member_killed(client: Client) {
+    let _busy = harness::busy();
+    let mut run = Run::start(client, "static-killed", "after", KILLED_SESSION_MS);
+    let load = run.load();
+    let (a, b) = (run.join_as("a", "instance-a"), run.join_as("b", "instance-b"));
+    run.settled(&[&a, &b]);
+    run.progress(&[&a, &b]);
+    let before = run.watch.look(|state| state.members["b"].moves);
+    println!("kill -9 of a");
+    a.kill();
+    let killed = Instant::now();
+    let mut connection = Connection::open(run.broker.address());
+    let answer = run.knock(&mut connection, "instance-a");
+    run.progress(&[&b]);
+    let moves = run.watch.look(|state| state.members["b"].moves);
+    if killed.elapsed() < Duration::from_millis(KILLED_SESSION_MS.into()) / 2 {
+        assert_eq!(answer, ErrorCode::UnreleasedInstanceId, "the instance of a killed member");
+        assert_eq!(moves, before, "nobody is given its partitions");
+    } else {
+        println!(
+            "what holds until the session ends was not looked at: the machine took {:?}",
+            killed.elapsed()
+        );
+    }
+    run.settled(&[&b]);
+    let again = run.join_as("again", "instance-a");
+    run.settled(&[&again, &b]);
+    run.progress(&[&again, &b]);
+    run.acknowledged.extend(load.stop());
+    let ends = run.drained(0);
+    again.leave();
+    b.leave();
+    assert_eq!(run.committed(), ends, "everything is committed");
+    run.check_values();
+    run.report("killed static member");
 }
