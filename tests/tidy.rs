@@ -27,12 +27,12 @@ const LAYERS: &[(&str, u8)] = &[
     ("corelane-wire", 1),
     ("corelane-log", 1),
     ("corelane-replication", 1),
+    ("corelane-tuning", 1),
     ("corelane-control", 2),
     ("corelane-node", 3),
     ("corelane-sim", 4),
     ("corelane", 4),
     ("corelane-bench", 5),
-    ("corelane-tuning", 5),
 ];
 
 /// Folders of crates that take time, chance and I/O results as arguments.
@@ -49,6 +49,7 @@ const FORBID_UNSAFE: &[&str] = &[
     "src/control/",
     "src/node/",
     "src/sim/",
+    "tuning/",
 ];
 
 /// What a pure crate may not name, and what to do instead.
