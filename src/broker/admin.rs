@@ -289,6 +289,7 @@ mod tests {
             cores: Vec::new(),
             data_dir: std::env::temp_dir(),
             idle_spin: Duration::ZERO,
+            disk: corelane_tuning::profile::Bounds::UNMEASURED,
             news: sender.clone(),
         };
         let clock = Clock::start();

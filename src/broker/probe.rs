@@ -12,19 +12,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer};
+use corelane_tuning::checks::limits::kernel_version;
+use corelane_tuning::needs::{BACKLOG, KERNEL_MIN, MEMLOCK_BYTES_MIN, SEND_BUFFER_BYTES};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ring;
 
-/// The oldest kernel whose io_uring has all that the ring uses (deferred task work, multishot receive).
-const KERNEL_MIN: (u32, u32) = (6, 1);
-/// What the executors lock at least.
-const MEMLOCK_MIN: u64 = 512 * 1024;
-/// Connections waiting to be accepted, a listener.
-const BACKLOG: i32 = 4096;
-/// Half of it is what Linux lets a connection's unsent bytes grow to; measured to feed `sendfile` well.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a port may stay taken. The kernel takes apart the rings of a killed process after the process is gone, and
 /// they hold its listeners: a supervisor that starts the next broker at once meets the port of the last.
 const PORT_PATIENCE: Duration = Duration::from_secs(3);
@@ -45,10 +39,7 @@ pub fn machine() -> Result<(), String> {
 }
 
 fn kernel(release: &str) -> Result<(), String> {
-    let mut numbers =
-        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found >= KERNEL_MIN {
+    if kernel_version(release).is_some_and(|found| found >= KERNEL_MIN) {
         return Ok(());
     }
     let (major, minor) = KERNEL_MIN;
@@ -58,16 +49,16 @@ fn kernel(release: &str) -> Result<(), String> {
 }
 
 fn memlock(limit: Rlimit) -> Result<(), String> {
-    let enough = |limit: Option<u64>| limit.is_none_or(|bytes| bytes >= MEMLOCK_MIN);
+    let enough = |limit: Option<u64>| limit.is_none_or(|bytes| bytes >= MEMLOCK_BYTES_MIN);
     if enough(limit.current) {
         return Ok(());
     }
-    let raised = Rlimit { current: Some(MEMLOCK_MIN), maximum: limit.maximum };
+    let raised = Rlimit { current: Some(MEMLOCK_BYTES_MIN), maximum: limit.maximum };
     if enough(limit.maximum) && setrlimit(Resource::Memlock, raised).is_ok() {
         return Ok(());
     }
     Err(format!(
-        "only {} bytes of memory may be locked, but io_uring needs {MEMLOCK_MIN}: raise it with 'ulimit -l 512', \
+        "only {} bytes of memory may be locked, but io_uring needs {MEMLOCK_BYTES_MIN}: raise it with 'ulimit -l 512', \
          LimitMEMLOCK=512K in a systemd unit, or --ulimit memlock=524288 for a container",
         limit.current.unwrap_or(0)
     ))
@@ -259,7 +250,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
         sockopt::set_tcp_nodelay(&socket, true)?;
         // A client that vanished without a word is found in the end.
         sockopt::set_socket_keepalive(&socket, true)?;
-        sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES / 2)?;
+        sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
     }
     rustix::net::bind(&socket, &address)?;
     Ok(socket)
@@ -300,7 +291,7 @@ mod tests {
     #[test]
     fn too_little_lockable_memory_is_refused_with_a_remedy() {
         let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        assert_eq!(memlock(limit(MEMLOCK_MIN)), Ok(()));
+        assert_eq!(memlock(limit(MEMLOCK_BYTES_MIN)), Ok(()));
         let why = memlock(limit(65536)).expect_err("too little");
         assert!(why.contains("65536") && why.contains("ulimit -l"), "{why}");
     }

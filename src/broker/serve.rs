@@ -18,6 +18,7 @@ use corelane_control::configs::settings::{Setting, Settings};
 use corelane_node::event::{Lifecycle, Severity};
 use corelane_node::loggers::Loggers;
 use corelane_node::shard::{Shard, ShardSettings};
+use corelane_tuning::profile::Bounds;
 
 use crate::admin::{Admin, Phase};
 use crate::args::{self, ServeArgs};
@@ -125,6 +126,7 @@ fn serve(plan: Plan, clock: Clock, log_control: LogControl) -> Result<(), String
         cores: cores.clone(),
         data_dir: plan.data_dir.clone(),
         idle_spin: plan.idle_spin,
+        disk: disk_bounds(&plan.data_dir, plan.shards),
         news: news.clone(),
     };
     let settings = shard_settings(&plan, address);
@@ -175,6 +177,24 @@ fn pinnable(cores: Vec<usize>, shards: u16) -> Vec<usize> {
         "more shards than cores: none is pinned, latency will suffer"
     );
     Vec::new()
+}
+
+/// How much of the disk each shard uses at once: its share of what was measured, or the default.
+fn disk_bounds(dir: &Path, shards: u16) -> Bounds {
+    let share = match Bounds::read(dir) {
+        Ok(None) => return Bounds::UNMEASURED,
+        Ok(Some(measured)) => measured.share(shards),
+        Err(why) => {
+            tracing::warn!("{why}; until then each shard uses the disk as if nobody had measured it");
+            return Bounds::UNMEASURED;
+        }
+    };
+    tracing::info!(
+        writes_max = share.writes_max,
+        reads_max = share.reads_max,
+        "each shard uses its share of what disk.toml says"
+    );
+    share
 }
 
 fn shard_settings(plan: &Plan, address: SocketAddr) -> ShardSettings {

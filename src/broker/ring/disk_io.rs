@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer, block_ceil, block_floor, is_aligned};
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskToken, FileHandle};
 use corelane_node::event::Event;
+use corelane_tuning::profile::Bounds;
 use io_uring::{opcode, types};
 
 use crate::ring::RingCounters;
@@ -19,12 +20,6 @@ use crate::ring::uring::{Completion, Kind, Uring, user_data};
 
 /// `IOV_MAX`: how many pieces one write may have; the rest follows as after a short write.
 const IOVECS_MAX: usize = 1024;
-
-/// Operations of one kind that the kernel works on at once; more wait here, first come first served. A device queues 128
-/// or more; beyond its queue the kernel would hand each submission to a thread of its own, and history reads would
-/// stand in the way of commits.
-const WRITES_MAX: usize = 64;
-const READS_MAX: usize = 16;
 
 /// What the kernel says of a failed operation, in the log's words.
 pub fn disk_error(errno: i32) -> DiskError {
@@ -69,8 +64,9 @@ struct Job {
 type Answer = (DiskToken, Result<DiskOutcome, DiskError>);
 
 /// The disk operations of one shard.
-#[derive(Default)]
 pub(super) struct Disk {
+    /// Operations of one kind that the kernel works on at once; more wait here, first come first served.
+    bounds: Bounds,
     jobs: Vec<Option<Job>>,
     free: Vec<u32>,
     /// Answers that needed no disk.
@@ -88,6 +84,17 @@ struct Lane {
 }
 
 impl Disk {
+    pub fn new(bounds: Bounds) -> Disk {
+        Disk {
+            bounds,
+            jobs: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            writes: Lane::default(),
+            reads: Lane::default(),
+        }
+    }
+
     pub fn carry_out(
         &mut self,
         uring: &mut Uring,
@@ -161,8 +168,8 @@ impl Disk {
 
     fn lane(&mut self, work: &Work) -> (&mut Lane, usize) {
         match work {
-            Work::Write { .. } => (&mut self.writes, WRITES_MAX),
-            Work::Read { .. } => (&mut self.reads, READS_MAX),
+            Work::Write { .. } => (&mut self.writes, self.bounds.writes_max as usize),
+            Work::Read { .. } => (&mut self.reads, self.bounds.reads_max as usize),
         }
     }
 
@@ -324,7 +331,15 @@ pub(super) fn push_iovec(iovecs: &mut Vec<libc::iovec>, bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use corelane_base::time::Mono;
+
     use super::*;
+    use crate::ring::Ring;
+    use crate::ring::segment_file::Helper;
 
     #[track_caller]
     fn check(lens: &[usize], done: usize, expected: &[usize]) {
@@ -358,5 +373,58 @@ mod tests {
         let mut iovecs = Vec::new();
         gather(&mut iovecs, &parts, 0);
         assert_eq!(iovecs.len(), IOVECS_MAX);
+    }
+
+    /// Gives the ring more operations than `bounds` allow; checks that as many as allowed and no more are with the
+    /// kernel at once, and that all are done in the end.
+    fn check_bounds(bounds: Bounds) {
+        const COUNT: usize = 20;
+        // Not the folder for temporary files, which may lie in memory. Cargo may have been told to build elsewhere.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+        std::fs::create_dir_all(&folder).expect("a folder beside the sources");
+        let path = folder.join(format!("bounds-{}-{}", std::process::id(), bounds.writes_max));
+        std::fs::write(&path, vec![1; COUNT * BLOCK_BYTES]).expect("room");
+        let (file, _) = SegmentFile::open(&path, &Helper::start().expect("a thread")).expect("just written");
+        std::fs::remove_file(&path).expect("just written");
+        let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).expect("a descriptor");
+        let mut ring = Ring::new(Arc::new(doorbell), bounds).expect("a kernel with io_uring");
+        let mut block = aligned_buffer(BLOCK_BYTES);
+        block.resize(BLOCK_BYTES, 2);
+        let block = block.freeze();
+        for index in 0..COUNT {
+            let offset = (index * BLOCK_BYTES) as u64;
+            let (file, parts) = (file.clone(), vec![block.clone()]);
+            let write = DiskOp::Write { file: file.clone(), offset, parts, sync: true };
+            assert!(ring.disk(DiskToken(2 * index as u64), write).is_none());
+            let read = DiskOp::Read { file, offset, len: BLOCK_BYTES as u32 };
+            assert!(ring.disk(DiskToken(2 * index as u64 + 1), read).is_none());
+        }
+        let (writes_max, reads_max) = (bounds.writes_max as usize, bounds.reads_max as usize);
+        assert_eq!(ring.disk.writes.under_way, writes_max.min(COUNT));
+        assert_eq!(ring.disk.reads.under_way, reads_max.min(COUNT));
+        let (mut done, end) = (0, Instant::now() + Duration::from_secs(60));
+        while done < 2 * COUNT {
+            assert!(Instant::now() < end, "{done} of {} were done", 2 * COUNT);
+            let mut sink = |event: Event<'_>| match event {
+                Event::Disk { result, .. } => {
+                    assert!(result.is_ok(), "{result:?}");
+                    done += 1;
+                }
+                other => panic!("nobody asked for {other:?}"),
+            };
+            if !ring.turn(Mono(1), &mut sink).expect("a sound ring") {
+                std::thread::yield_now();
+            }
+            assert!(ring.disk.writes.under_way <= writes_max);
+            assert!(ring.disk.reads.under_way <= reads_max);
+        }
+        assert!(ring.disk.is_quiet());
+    }
+
+    #[test]
+    fn the_kernel_works_on_no_more_than_the_bounds() {
+        check_bounds(Bounds { writes_max: 3, reads_max: 1 });
+        check_bounds(Bounds { writes_max: 1, reads_max: 5 });
+        check_bounds(Bounds::UNMEASURED);
     }
 }

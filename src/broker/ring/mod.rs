@@ -28,6 +28,7 @@ use std::sync::Arc;
 use corelane_base::time::Mono;
 use corelane_log::disk::{DiskOp, DiskToken};
 use corelane_node::event::{Event, NetEffect};
+use corelane_tuning::profile::Bounds;
 
 use crate::ring::disk_io::Disk;
 use crate::ring::sockets::Sockets;
@@ -85,13 +86,14 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Sets the ring up on this thread; `doorbell`, an eventfd, ends [`Ring::sleep`] when it is written to. Errors: what
-    /// the kernel said, see the start-up probes for its meaning.
-    pub fn new(doorbell: Arc<OwnedFd>) -> io::Result<Ring> {
+    /// Sets the ring up on this thread; `doorbell`, an eventfd, ends [`Ring::sleep`] when it is written to, and no more
+    /// disk operations than `bounds` are with the kernel at once. Errors: what the kernel said, see the start-up probes
+    /// for its meaning.
+    pub fn new(doorbell: Arc<OwnedFd>, bounds: Bounds) -> io::Result<Ring> {
         let uring = Uring::new(doorbell)?;
         Ok(Ring {
             sockets: Sockets::new(&uring)?,
-            disk: Disk::default(),
+            disk: Disk::new(bounds),
             batch: Vec::with_capacity(TURN_COMPLETIONS_MAX),
             counters: RingCounters::default(),
             uring,
@@ -204,7 +206,7 @@ impl Ring {
 /// Sets a ring up and takes it down again. Errors: what the kernel said.
 pub fn probe() -> io::Result<()> {
     let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-    Ring::new(Arc::new(doorbell)).map(drop)
+    Ring::new(Arc::new(doorbell), Bounds::UNMEASURED).map(drop)
 }
 
 impl Drop for Ring {

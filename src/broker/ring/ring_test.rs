@@ -30,7 +30,7 @@ impl Rig {
     fn new() -> Rig {
         let doorbell = eventfd(0, EventfdFlags::CLOEXEC).expect("a descriptor");
         let doorbell = Arc::new(doorbell);
-        let mut ring = Ring::new(Arc::clone(&doorbell)).expect("a kernel with io_uring");
+        let mut ring = Ring::new(Arc::clone(&doorbell), Bounds::UNMEASURED).expect("a kernel with io_uring");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         ring.listen(listener.into());

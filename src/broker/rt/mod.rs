@@ -27,6 +27,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use corelane_base::id::ShardId;
+use corelane_tuning::profile::Bounds;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::machine::Machine;
@@ -51,6 +52,8 @@ pub struct Launch {
     pub data_dir: PathBuf,
     /// How long an idle shard looks for work before it sleeps.
     pub idle_spin: Duration,
+    /// Disk operations that each shard hands to the kernel at once.
+    pub disk: Bounds,
     /// Where milestones go. A full queue delays them and loses only notices.
     pub news: SyncSender<News>,
 }
@@ -78,7 +81,8 @@ impl Shards {
         for (index, mesh) in MeshEnd::between(&ports).into_iter().enumerate() {
             let shard = ShardId(index as u16);
             let (port, make, news) = (Arc::clone(&ports[index]), make.clone(), launch.news.clone());
-            let (root, helper, idle_spin) = (launch.data_dir.clone(), helper.clone(), launch.idle_spin);
+            let (root, helper) = (launch.data_dir.clone(), helper.clone());
+            let (idle_spin, disk) = (launch.idle_spin, launch.disk);
             let placement =
                 launch.cores.get(index).map_or(Placement::Unbound, |core| Placement::Fixed(*core));
             let builder = LocalExecutorBuilder::new(placement)
@@ -89,7 +93,7 @@ impl Shards {
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS));
             let thread = builder.spawn(move || async move {
                 let cold = ColdFiles::new(root, helper, affinity, Arc::clone(&port));
-                let parts = shard_loop::Parts { port, mesh, cold, clock, idle_spin };
+                let parts = shard_loop::Parts { port, mesh, cold, clock, idle_spin, disk };
                 let tell = shard_loop::Herald { shard, news, backlog: VecDeque::new(), lost: 0 };
                 ShardLoop::run(make(shard), parts, tell).await;
             });

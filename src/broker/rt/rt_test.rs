@@ -13,6 +13,7 @@ use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now};
 use corelane_node::event::{Effects, Event, Lifecycle};
 use corelane_node::mesh::MeshMessage;
+use corelane_tuning::profile::Bounds;
 
 use crate::conformance::machine::{ProbeMachine, pattern, request};
 use crate::conformance::{self, Peer, Peers, SCRIPTS, Stage};
@@ -64,8 +65,14 @@ impl Broker {
         let count = machines.len() as u16;
         let dir = DataDir::new();
         let (sender, news) = sync_channel(100);
-        let launch =
-            Launch { shards: count, cores: Vec::new(), data_dir: dir.0.clone(), idle_spin, news: sender };
+        let launch = Launch {
+            shards: count,
+            cores: Vec::new(),
+            data_dir: dir.0.clone(),
+            idle_spin,
+            disk: Bounds::UNMEASURED,
+            news: sender,
+        };
         let machines: Vec<Option<BoxedMachine>> = machines.into_iter().map(Some).collect();
         let machines = Arc::new(Mutex::new(machines));
         let make = move |shard: ShardId| -> BoxedMachine {

@@ -26,6 +26,7 @@ use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now};
 use corelane_node::event::{Effects, Event, Lifecycle};
 use corelane_node::metrics::Snapshot;
+use corelane_tuning::profile::Bounds;
 use glommio::io::{PollState, PollableFd};
 
 use crate::machine::Machine;
@@ -52,6 +53,7 @@ pub(super) struct Parts {
     pub cold: ColdFiles,
     pub clock: Clock,
     pub idle_spin: Duration,
+    pub disk: Bounds,
 }
 
 /// Tells milestones without ever waiting for the listener.
@@ -124,7 +126,7 @@ pub(super) struct ShardLoop<M> {
 impl<M: Machine> ShardLoop<M> {
     /// Runs until told to stop; a failure of the ring is told as fatal.
     pub async fn run(machine: M, parts: Parts, mut herald: Herald) {
-        let ring = match Ring::new(Arc::clone(parts.port.doorbell.fd())) {
+        let ring = match Ring::new(Arc::clone(parts.port.doorbell.fd()), parts.disk) {
             Ok(ring) => ring,
             Err(e) => {
                 herald.tell(Lifecycle::Fatal(format!("a shard could not set up its io_uring ring: {e}")));
