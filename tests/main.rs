@@ -19,6 +19,7 @@ mod serve;
 mod tidy;
 mod tools;
 mod broker_configs;
+mod tune;
 mod group_commands;
 mod companion;
 mod streams;

@@ -21,6 +21,7 @@ pub mod group;
 pub mod log;
 pub mod produce;
 pub mod topic;
+pub mod tune;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ use crate::cli::group::GroupArgs;
 use crate::cli::log::LogArgs;
 use crate::cli::produce::ProduceArgs;
 use crate::cli::topic::TopicArgs;
+use crate::cli::tune::TuneArgs;
 
 const ROOT_HELP: &str = "\
 Exit codes:
@@ -41,7 +43,7 @@ Exit codes:
   2  the command line is wrong
   3  no broker could be reached, or the deadline passed
   4  reading or writing a local file, standard input or standard output failed
-  5  a check found damage";
+  5  a check found damage, or something bad";
 
 /// A Kafka-wire-compatible broker for latency-critical Linux deployments, and the tools to use it.
 #[derive(Parser, Debug)]
@@ -67,6 +69,8 @@ pub enum Command {
     Group(GroupArgs),
     /// Look into segment files, and check them
     Log(LogArgs),
+    /// Check this host, change what can be put back, measure the disk
+    Tune(TuneArgs),
 }
 
 /// Parses the process's arguments and runs what they ask for.
@@ -78,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Consume(args) => consume::run(&args),
         Command::Group(args) => group::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Tune(args) => tune::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

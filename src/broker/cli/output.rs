@@ -79,16 +79,58 @@ impl Table {
     }
 }
 
-/// A line on standard error that says how far a long piece of work is. Silent unless a person watches.
+/// A line on standard error that is drawn again and again. Silent unless a person watches.
+#[derive(Debug)]
+pub struct StatusLine {
+    watched: bool,
+    visible: bool,
+}
+
+impl StatusLine {
+    /// A line that is not there yet.
+    pub fn new() -> StatusLine {
+        StatusLine { watched: io::stderr().is_terminal(), visible: false }
+    }
+
+    /// Puts `text` in the place of what stood there.
+    pub fn draw(&mut self, text: &str) {
+        if self.watched {
+            eprint!("\r\x1b[K{text}");
+            self.visible = true;
+        }
+    }
+
+    /// Takes the line away, so that what follows starts on a clean one.
+    pub fn clear(&mut self) {
+        if self.visible {
+            eprint!("\r\x1b[K");
+            self.visible = false;
+        }
+    }
+}
+
+impl Default for StatusLine {
+    fn default() -> StatusLine {
+        StatusLine::new()
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// A status line that says how far a long piece of work is.
 #[derive(Debug)]
 pub struct Progress {
     what: &'static str,
     started: Instant,
-    /// When the line was last drawn; `None` keeps it silent for ever.
-    drawn: Option<Instant>,
+    /// When the line was last drawn.
+    drawn: Instant,
     count: u64,
     bytes: u64,
-    visible: bool,
+    line: StatusLine,
 }
 
 /// Often enough to look alive, seldom enough to cost nothing.
@@ -98,19 +140,17 @@ impl Progress {
     /// Starts counting `what`, for example "records".
     pub fn new(what: &'static str) -> Progress {
         let now = Instant::now();
-        let drawn = io::stderr().is_terminal().then_some(now);
-        Progress { what, started: now, drawn, count: 0, bytes: 0, visible: false }
+        Progress { what, started: now, drawn: now, count: 0, bytes: 0, line: StatusLine::new() }
     }
 
     /// Counts.
     pub fn add(&mut self, count: u64, bytes: u64) {
         self.count += count;
         self.bytes += bytes;
-        let Some(drawn) = self.drawn else { return };
-        if drawn.elapsed() >= REDRAW {
-            eprint!("\r\x1b[K{}", self.line());
-            self.drawn = Some(Instant::now());
-            self.visible = true;
+        if self.line.watched && self.drawn.elapsed() >= REDRAW {
+            let text = self.line();
+            self.line.draw(&text);
+            self.drawn = Instant::now();
         }
     }
 
@@ -130,16 +170,7 @@ impl Progress {
 
     /// Takes the line away, so that what follows starts on a clean one.
     pub fn clear(&mut self) {
-        if self.visible {
-            eprint!("\r\x1b[K");
-            self.visible = false;
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.clear();
+        self.line.clear();
     }
 }
 
