@@ -132,21 +132,24 @@ fn tail_read(c: &mut Criterion) {
     bench.complete();
     let end = bench.log.flushed_offset();
     let mut offset = 0;
-    c.bench_function("log/read_tail_64k", |b| {
-        b.iter(|| {
-            offset = (offset + 61) % (end.0 - 100);
-            let cx = &mut LogCx {
-                now: NOW,
-                disk: &mut bench.queue,
-                pool: &mut bench.pool,
-                notices: &mut bench.notices,
-            };
-            match bench.log.read(Offset(offset), end, 64 << 10, true, cx) {
-                ReadStart::Ready(read) => read,
-                other => panic!("{other:?}"),
-            }
-        });
-    });
+    let mut read = || {
+        offset = (offset + 61) % (end.0 - 100);
+        let cx = &mut LogCx {
+            now: NOW,
+            disk: &mut bench.queue,
+            pool: &mut bench.pool,
+            notices: &mut bench.notices,
+        };
+        match bench.log.read(Offset(offset), end, 64 << 10, true, cx) {
+            ReadStart::Ready(read) => read,
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut group = c.benchmark_group("log/read_tail");
+    // Batches are of one size, so every read gives as much as this one.
+    group.throughput(Throughput::Bytes(read().bytes));
+    group.bench_function("64k", |b| b.iter(&mut read));
+    group.finish();
 }
 
 criterion_group!(benches, append, tail_read);
