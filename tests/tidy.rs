@@ -33,6 +33,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("corelane-sim", 4),
     ("corelane", 4),
     ("corelane-bench", 5),
+    ("corelane-flamegraphs", 5),
 ];
 
 /// Folders of crates that take time, chance and I/O results as arguments.
