@@ -1,7 +1,7 @@
 //! What logs under test stand on: a disk, a clock, a pool of segments; and a shard's part towards them, as far as it is
 //! the same whatever the logs are used for.
 //!
-//! A [`Stand`] holds the logs with a model beside each. [`LogShard`] is the shard: it routes completions, stores
+//! A `Stand` holds the logs with a model beside each. `LogShard` is the shard: it routes completions, stores
 //! checkpoints, crashes, stops in order and starts again, the way the seam's contract asks for. A world on top of it
 //! says what clients do and holds the answers against its model.
 

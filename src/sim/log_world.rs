@@ -1,6 +1,6 @@
 //! Logs alone on a virtual disk, under one seed: appends, reads, look-ups, retention, crashes at any step.
 //!
-//! The shard that owns them is [`LogShard`]'s; this says what happens to it, and how often. After everything the log says,
+//! The shard that owns them is `LogShard`'s; this says what happens to it, and how often. After everything the log says,
 //! the model beside it is asked whether that may be.
 
 use corelane_base::rng::Rng;
