@@ -5,12 +5,14 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use corelane_base::id::{ConnId, ShardId};
 use corelane_base::time::{Mono, Now, WallMs};
 use corelane_control::configs::settings::Settings;
 use corelane_log::disk::{DiskOp, DiskOutcome, FileHandle, FileObject};
 use corelane_node::event::{Effects, Event, Lifecycle, NetEffect};
+use corelane_node::metrics::Snapshot;
 use corelane_node::send::SendPart;
 use corelane_node::shard::{Shard, ShardSettings};
 
@@ -73,6 +75,21 @@ impl Instant {
             }
         });
         answer
+    }
+
+    /// Fills a snapshot as a scrape asks for it: how long each turn took.
+    #[allow(dead_code, reason = "counting allocations does not need it")]
+    pub fn scrape(&self) -> Vec<Duration> {
+        let (mut snapshot, mut turns) = (Box::<Snapshot>::default(), Vec::new());
+        loop {
+            let begin = std::time::Instant::now();
+            let whole = self.shard.fill(&mut snapshot);
+            turns.push(begin.elapsed());
+            if whole {
+                assert!(snapshot.partitions.len() >= turns.len(), "a turn tells many partitions");
+                return turns;
+            }
+        }
     }
 
     fn settle(&mut self) -> (usize, bool) {

@@ -1,7 +1,10 @@
-//! What a request costs inside the shard: from the frame to the bytes to be sent, without network and disk.
+//! What a request costs inside the shard: from the frame to the bytes to be sent, without network and disk. And for how
+//! long a scrape of the metrics keeps requests waiting.
 
 mod frames;
 mod instant;
+
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use instant::Instant;
@@ -36,5 +39,29 @@ fn fetch(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, produce, fetch);
+/// The longest of the turns in which a scrape asks a shard with so many partitions, and all of them together.
+fn scrape(c: &mut Criterion) {
+    let mut group = c.benchmark_group("scrape");
+    for partitions in [1_000, 10_000] {
+        let mut world = Instant::start();
+        world.request(&frames::create_topic(partitions));
+        for (name, of) in [("longest turn", longest as fn(&[Duration]) -> Duration), ("all turns", all)] {
+            let name = format!("{name}, {partitions} partitions");
+            group.bench_function(BenchmarkId::from_parameter(name), |b| {
+                b.iter_custom(|count| (0..count).map(|_| of(&world.scrape())).sum());
+            });
+        }
+    }
+    group.finish();
+}
+
+fn longest(turns: &[Duration]) -> Duration {
+    turns.iter().copied().max().unwrap_or_default()
+}
+
+fn all(turns: &[Duration]) -> Duration {
+    turns.iter().sum()
+}
+
+criterion_group!(benches, produce, fetch, scrape);
 criterion_main!(benches);
