@@ -3,6 +3,7 @@
 //! Runs against any other broker as well (`CORELANE_TEST_BOOTSTRAP`): what is said here of topics and records is
 //! Kafka's behaviour. What looks into segment files then has nothing to look at and says so.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
@@ -107,6 +108,13 @@ fn cli_usage_errors_end_with_2() {
         "group reset-offsets g --to-earliest --to-latest",
         "group delete-offsets g",
         "consume t --group g --partition 1",
+        "config",
+        "config describe",
+        "config describe table t",
+        "config describe topic",
+        "config describe broker one",
+        "config alter topic t",
+        "config alter topic t --set novalue",
         "produce",
         "produce t --acks 2",
         "produce t --compression bzip2",
@@ -127,7 +135,7 @@ fn cli_usage_errors_end_with_2() {
 
 #[test]
 fn cli_help_has_examples() {
-    for line in ["topic", "produce", "consume", "log", "serve"] {
+    for line in ["topic", "produce", "consume", "config", "log", "serve"] {
         let help = run("127.0.0.1:1", &format!("{line} --help"), b"").expect_code(0).stdout;
         assert!(help.contains("Examples:"), "{line}: {help}");
         assert!(help.contains(&format!("corelane {line}")), "{line}: {help}");
@@ -185,6 +193,56 @@ fn cli_topics_live_and_die() {
     run(at, &format!("topic delete {topic} --if-exists"), b"").expect_code(0);
     let unknown = run(at, &format!("topic describe {topic}"), b"").expect_code(1);
     assert!(unknown.stderr.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{unknown:?}");
+}
+
+#[test]
+fn cli_settings_change_while_the_broker_runs() {
+    let broker = Broker::start("cli-config");
+    let at = broker.address();
+    let topic = fresh("config");
+    run(at, &format!("topic create {topic}"), b"").expect_code(0);
+    let produce = |code| run(at, &format!("produce {topic}"), &[b'x'; 5000]).expect_code(code);
+    let held = |entity: &str| -> BTreeMap<String, (Value, Value)> {
+        let line = format!("config describe {entity} --output json");
+        let rows = run(at, &line, b"").expect_code(0).json();
+        let row = |row: &Value| {
+            (row["name"].as_str().expect("a name").into(), (row["value"].clone(), row["from"].clone()))
+        };
+        rows.as_array().expect("rows").iter().map(row).collect()
+    };
+    let limit = "message.max.bytes";
+    let altered = run(at, &format!("config alter broker --set {limit}=4000"), b"").expect_code(0);
+    assert_eq!(altered.stdout, "all brokers: altered\n");
+    assert_eq!(held("broker 1")[limit], (json!("4000"), json!("all brokers")));
+    assert!(produce(1).stderr.contains("MESSAGE_TOO_LARGE"));
+    run(at, &format!("config alter broker 1 --set {limit}=9000 --validate-only"), b"").expect_code(0);
+    produce(1);
+    let altered = run(at, &format!("config alter broker 1 --set {limit}=9000"), b"").expect_code(0);
+    assert_eq!(altered.stdout, "broker 1: altered\n");
+    assert_eq!(held("broker 1")[limit], (json!("9000"), json!("broker")));
+    assert_eq!(held(&format!("topic {topic}"))["max.message.bytes"], (json!("9000"), json!("broker")));
+    produce(0);
+    run(at, &format!("config alter broker 1 --unset {limit}"), b"").expect_code(0);
+    run(at, &format!("config alter broker --unset {limit}"), b"").expect_code(0);
+    assert!(!held("broker 1").contains_key(limit), "it is the default again");
+    let table = run(at, "config describe broker 1 --all-settings", b"").expect_code(0).stdout;
+    for row in [&[limit, "1048588", "default"][..], &["num.partitions", "1", "default", "changes"]] {
+        let cells = |line: &str| line.split_whitespace().take(row.len()).eq(row.iter().copied());
+        assert!(table.lines().any(cells), "{row:?}\n{table}");
+    }
+
+    run(at, "config alter group g --set consumer.session.timeout.ms=50000", b"").expect_code(0);
+    assert_eq!(held("group g")["consumer.session.timeout.ms"], (json!("50000"), json!("group")));
+    assert!(held("broker-logger 1").contains_key("root"));
+    for (line, why) in [
+        ("alter broker --set num.partitions=3", "INVALID_REQUEST"),
+        ("alter broker 1 --set log.retention.ms=soon", "whole number"),
+        ("describe broker 7", "BROKER_NOT_AVAILABLE"),
+        ("describe topic nobody", "UNKNOWN_TOPIC_OR_PARTITION"),
+    ] {
+        let refused = run(at, &format!("config {line}"), b"").expect_code(1);
+        assert!(refused.stderr.contains(why), "{line}: {refused:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod template;
 
 pub mod input;
 
+pub mod config;
 pub mod consume;
 pub mod describe;
 pub mod reset;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::args::ServeArgs;
+use crate::cli::config::ConfigArgs;
 use crate::cli::consume::ConsumeArgs;
 use crate::cli::failure::Failure;
 use crate::cli::group::GroupArgs;
@@ -67,6 +69,8 @@ pub enum Command {
     Consume(ConsumeArgs),
     /// List, describe, reset and delete consumer groups
     Group(GroupArgs),
+    /// Show and change settings of brokers, topics and groups
+    Config(ConfigArgs),
     /// Look into segment files, and check them
     Log(LogArgs),
     /// Check this host, change what can be put back, measure the disk
@@ -81,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Group(args) => group::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Tune(args) => tune::run(&args),
     };

@@ -26,6 +26,7 @@ pub mod client;
 mod client_test;
 pub mod segment_file;
 
+pub mod configs;
 pub mod groups;
 pub mod offsets;
 

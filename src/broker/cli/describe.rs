@@ -2,31 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use corelane_wire::error_code::ErrorCode;
-use corelane_wire::message::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResponse,
-};
 use serde_json::{Map, Value, json};
 
 use crate::cli::escape::to_hex;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Table, print_json, print_text};
-use crate::client::{Client, ClientError, Node, PartitionMetadata, TopicMetadata, error_name, exchange};
+use crate::client::{Client, ClientError, Node, PartitionMetadata, TopicMetadata, error_name};
+use crate::configs::{self, Resource, SOURCE_TOPIC, Setting};
 use crate::offsets::{EARLIEST, LATEST, list_offsets};
-
-exchange!(DescribeConfigsRequest, DescribeConfigsResponse, DescribeConfigs);
-
-const RESOURCE_TOPIC: i8 = 2;
-/// Where a value comes from: 1 is the topic's own setting.
-const SOURCE_TOPIC: i8 = 1;
-
-/// One setting of a topic.
-#[derive(Debug)]
-struct Setting {
-    name: String,
-    value: Option<String>,
-    source: i8,
-}
 
 /// A topic with all that is told about it.
 #[derive(Debug)]
@@ -83,39 +66,11 @@ fn offsets(client: &mut Client, topic: &TopicMetadata) -> Result<BTreeMap<i32, (
 }
 
 fn settings(client: &mut Client, topic: &str) -> Result<Vec<Setting>, ClientError> {
-    let resource = DescribeConfigsResource {
-        resource_type: RESOURCE_TOPIC,
-        resource_name: topic,
-        configuration_keys: None,
-    };
-    let request = DescribeConfigsRequest {
-        resources: vec![resource],
-        include_synonyms: false,
-        include_documentation: false,
-    };
-    let deadline = client.deadline();
-    client.retry(deadline, |client| {
-        let answer = match client.call(Node::Any, &request, deadline) {
-            // A broker without this API can still describe its partitions.
-            Err(ClientError::NotServed { .. }) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let response = answer.decode()?;
-        let result = response.results.first();
-        let result = result.ok_or_else(|| ClientError::Protocol("no settings in the answer".to_string()))?;
-        if result.error_code != ErrorCode::None as i16 {
-            let what = format!("settings of {topic}");
-            return Err(ClientError::refused(what, result.error_code, result.error_message));
-        }
-        let rows = result.configs.iter().map(|config| Setting {
-            name: config.name.to_string(),
-            value: config.value.map(str::to_string),
-            source: config.config_source,
-        });
-        let mut rows: Vec<Setting> = rows.collect();
-        rows.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(rows)
-    })
+    match configs::describe(client, &Resource::topic(topic, Node::Any)) {
+        // A broker without this API can still describe its partitions.
+        Err(ClientError::NotServed { .. }) => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 impl Description {

@@ -10,9 +10,6 @@ use corelane_wire::message::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
 };
 use corelane_wire::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
-use corelane_wire::message::incremental_alter_configs::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-};
 use serde_json::{Value, json};
 
 use crate::args::{Setting, parse_setting};
@@ -21,17 +18,12 @@ use crate::cli::describe;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Table, print_json, print_text};
 use crate::client::{Client, ClientError, Node, error_name, exchange};
+use crate::configs::{self, Change, Resource};
 
 exchange!(CreateTopicsRequest, CreateTopicsResponse, CreateTopics);
 // Below version 6 the names stand in another list; every broker since 2021 knows 6.
 exchange!(DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopics, 6, 6);
 exchange!(CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitions);
-exchange!(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, IncrementalAlterConfigs);
-
-/// What a config resource is, on the wire.
-const RESOURCE_TOPIC: i8 = 2;
-const CONFIG_SET: i8 = 0;
-const CONFIG_DELETE: i8 = 1;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -297,28 +289,10 @@ fn alter_topic(client: &mut Client, args: &AlterArgs) -> Result<Vec<TopicResult>
 }
 
 fn alter_settings(client: &mut Client, args: &AlterArgs) -> Result<TopicResult, ClientError> {
-    let deadline = client.deadline();
-    let set = args.settings.iter().map(|setting| AlterableConfig {
-        name: &setting.key,
-        config_operation: CONFIG_SET,
-        value: Some(&setting.value),
-    });
-    let unset =
-        args.unset.iter().map(|name| AlterableConfig { name, config_operation: CONFIG_DELETE, value: None });
-    let resource = AlterConfigsResource {
-        resource_type: RESOURCE_TOPIC,
-        resource_name: &args.topic,
-        configs: set.chain(unset).collect(),
-    };
-    let request =
-        IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: args.validate_only };
-    client.retry(deadline, |client| {
-        let answer = client.call(Node::Controller, &request, deadline)?;
-        let response = answer.decode()?;
-        check_controller(response.responses.iter().map(|resource| resource.error_code))?;
-        let row = response.responses.first().ok_or_else(|| missing(ApiKey::IncrementalAlterConfigs))?;
-        Ok(TopicResult::new(&args.topic, row.error_code, row.error_message, None))
-    })
+    let resource = Resource::topic(&args.topic, Node::Controller);
+    let change = Change { set: &args.settings, unset: &args.unset, validate_only: args.validate_only };
+    let (code, message) = configs::alter(client, &resource, change)?;
+    Ok(TopicResult::new(&args.topic, code, message.as_deref(), None))
 }
 
 fn add_partitions(client: &mut Client, args: &AlterArgs, count: i32) -> Result<TopicResult, ClientError> {
