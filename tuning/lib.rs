@@ -4,7 +4,8 @@
 //! Three parts that know little of each other. [`checks`] reads `/proc` and `/sys` and gives findings; it never writes.
 //! [`change`] turns findings into a plan, carries it out and takes it back, with the old values on disk before the
 //! first new one is written. [`bench`](mod@bench) measures a data directory and leaves [`profile`]'s file, which the
-//! broker reads when it starts. What it is not: the command line, which is the broker's, nor a daemon: nothing stays behind.
+//! broker reads when it starts. What it is not: the command line, which is the broker's, nor a daemon:
+//! nothing stays behind.
 //!
 //! Everything below `/proc` and `/sys` is reached through a [`root::Root`], so that tests (and whoever builds an image)
 //! put another tree in its place.
