@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use crate::durable;
 use crate::profile::{Bounds, FILE};
+use crate::root::Root;
 
 /// Sizes of commits that are measured one at a time, in bytes.
 const SIZES: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
@@ -96,6 +97,9 @@ pub struct Mixed {
 pub struct Report {
     /// Size of the file, in bytes.
     pub bytes: u64,
+    /// Processes that ran or waited to, on average over the minute before; `None` if the kernel does not say. More than
+    /// there are cores, and what was measured is their doing as well.
+    pub load: Option<f64>,
     /// Synced writes one at a time, by size.
     pub sizes: Vec<Sample>,
     /// Small synced writes by depth.
@@ -181,6 +185,7 @@ impl Report {
             .collect();
         json!({
             "file_bytes": self.bytes,
+            "load_before": self.load,
             "sync_by_size": all(&self.sizes),
             "sync_by_depth": all(&self.depths),
             "write_bandwidth": self.write_bandwidth.json(),
@@ -218,6 +223,7 @@ impl Report {
              reads_max = {reads_max}\n\n\
              [measured]\n\
              file_bytes = {}\n\
+             {}\
              sync_by_size = [\n{}]\n\
              sync_by_depth = [\n{}]\n\
              write_bandwidth = {}\n\
@@ -225,6 +231,7 @@ impl Report {
              read_by_depth = [\n{}]\n\
              mixed = [\n{}]\n",
             self.bytes,
+            self.load.map_or(String::new(), |load| format!("load_before = {load:.2}\n")),
             rows(&self.sizes),
             rows(&self.depths),
             row(&self.write_bandwidth),
@@ -294,6 +301,8 @@ impl Rig {
     }
 
     fn run(&self, asked: u64, progress: Progress<'_>) -> io::Result<Report> {
+        let load = Root::new(Path::new("/")).text("/proc/loadavg").ok();
+        let load = load.and_then(|text| text.split(' ').next()?.parse().ok());
         let mut done = 0;
         let mut tell = |slices: u32, what: &str| {
             progress(done, SLICES, what);
@@ -335,7 +344,7 @@ impl Rig {
             writes_max: enough(&depths).max(FLOOR.writes_max),
             reads_max: depth.max(FLOOR.reads_max),
         };
-        Ok(Report { bytes, sizes, depths, write_bandwidth, read_bandwidth, reads, mixed, bounds })
+        Ok(Report { bytes, load, sizes, depths, write_bandwidth, read_bandwidth, reads, mixed, bounds })
     }
 
     /// One small commit at a time in the first half of the file beside `depth` reads in the second.

@@ -153,7 +153,8 @@ fn kernel_and_limits() {
     assert_eq!(worst(&tree.host(), "kernel.io_uring_disabled").verdict, Good);
     tree.put("/proc/sys/kernel/io_uring_group", "-1");
     assert_eq!(worst(&tree.host(), "kernel.io_uring_disabled").verdict, Bad);
-    for (locked, verdict) in [("65536", Bad), ("524288", CouldBeBetter), ("8388608", Good), ("x", CannotTell)]
+    for (locked, verdict) in
+        [("65536", Bad), ("524288", CouldBeBetter), ("8388608", Good), ("x", CannotTell)]
     {
         let text = format!("Max open files 1024 4095 files\nMax locked memory 1 {locked} bytes");
         check("limits.memlock", LIMITS, &text, verdict, "");
@@ -199,6 +200,11 @@ fn containers() {
 fn cores() {
     let governor = format!("{CPU}/cpu1/cpufreq/scaling_governor");
     check("cpu.governor", &governor, "powersave", Bad, "powersave on cores 1");
+    // There it only leans towards saving.
+    let tree = Tree::good();
+    tree.put(&governor, "powersave");
+    tree.put(&governor.replace("governor", "driver"), "intel_pstate");
+    assert_eq!(worst(&tree.host(), "cpu.governor").verdict, CouldBeBetter);
     check("cpu.governor", &governor, "schedutil", CouldBeBetter, "schedutil on cores 1");
     check("cpu.governor", &format!("{CPU}/cpu3/cpufreq/scaling_governor"), "powersave", Good, "");
     let disable = format!("{CPU}/cpu0/cpuidle/state1/disable");
@@ -303,6 +309,18 @@ fn disks() {
     check("disk.scheduler", &format!("{QUEUE}/scheduler"), "[fifo]", CannotTell, "fifo");
     check("disk.scheduler", &format!("{QUEUE}/rotational"), "1", CouldBeBetter, "none");
     check("disk.nr_requests", &format!("{QUEUE}/nr_requests"), "64", CouldBeBetter, "corelane tune disk");
+    // What was measured counts, and a damaged file does not.
+    for (text, places, verdict) in [
+        ("version = 1\n[bounds]\nwrites_max = 20\nreads_max = 4", "24", Good),
+        ("version = 1\n[bounds]\nwrites_max = 20\nreads_max = 4", "23", CouldBeBetter),
+        ("version = 1\n[bounds]\nwrites_max = 20", "159", CouldBeBetter),
+        ("version = 1\n[bounds]\nwrites_max = 20", "160", Good),
+    ] {
+        let tree = Tree::good();
+        tree.put("/var/lib/corelane/disk.toml", text);
+        tree.put(&format!("{QUEUE}/nr_requests"), places);
+        assert_eq!(worst(&tree.host(), "disk.nr_requests").verdict, verdict, "{places} with {text:?}");
+    }
     check("disk.write-cache", &format!("{QUEUE}/write_cache"), "write back", CouldBeBetter, "never write");
     check("disk.write-cache", &format!("{QUEUE}/write_cache"), "none", CannotTell, "\"none\"");
     check("disk.nomerges", &format!("{QUEUE}/nomerges"), "0", CouldBeBetter, "0");

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod needs;
+pub mod profile;
 
 pub mod durable;
 pub mod root;
@@ -26,8 +27,6 @@ pub mod checks;
 pub mod state;
 
 pub mod change;
-
-pub mod profile;
 
 pub mod bench;
 

@@ -45,6 +45,12 @@ pub fn check(host: &Host) -> Vec<Finding> {
     vec![governor(host), sleep(host), clock(host), isolation(host), nodes(host)]
 }
 
+/// Whether the core's driver takes "powersave" for a leaning, and not for the lowest clock rate.
+fn leans_only(host: &Host, core: usize) -> bool {
+    let driver = host.root.text(&format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_driver"));
+    driver.is_ok_and(|driver| driver == "intel_pstate" || driver == "amd-pstate-epp")
+}
+
 fn governor(host: &Host) -> Finding {
     let want = "performance";
     let cores = match host.shard_cores() {
@@ -52,12 +58,13 @@ fn governor(host: &Host) -> Finding {
         Err(why) => return Finding::untold(&GOVERNOR, "", want, why),
     };
     let path = |core: usize| format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor");
-    let (mut others, mut wrong) = (Vec::new(), Vec::new());
+    let (mut others, mut wrong, mut lowest) = (Vec::new(), Vec::new(), false);
     for core in &cores.0 {
         match host.root.text(&path(*core)) {
             Ok(is) if is == want => {}
             Ok(is) => {
                 wrong.push(*core);
+                lowest |= is == "powersave" && !leans_only(host, *core);
                 if !others.contains(&is) {
                     others.push(is);
                 }
@@ -72,8 +79,7 @@ fn governor(host: &Host) -> Finding {
         return Finding::new(&GOVERNOR, "", want, want);
     }
     let is = format!("{} on cores {}", others.join(", "), Cpus::of(wrong.iter().copied()));
-    let verdict =
-        if others.iter().any(|name| name == "powersave") { Verdict::Bad } else { Verdict::CouldBeBetter };
+    let verdict = if lowest { Verdict::Bad } else { Verdict::CouldBeBetter };
     let finding = Finding::new(&GOVERNOR, "", is, want).judged(verdict);
     wrong.iter().fold(finding, |finding, core| finding.mended_by(&path(*core), want))
 }

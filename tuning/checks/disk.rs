@@ -2,7 +2,7 @@
 
 use crate::finding::{Change, Finding, Knob, Verdict};
 use crate::host::{Disk, Host};
-use crate::needs;
+use crate::profile::Bounds;
 
 static FILE_SYSTEM: Knob = Knob {
     name: "disk.filesystem",
@@ -159,15 +159,18 @@ fn scheduler(host: &Host, disk: &Disk) -> Finding {
     finding
 }
 
-/// The disk operations that all shards together hand over at once, and the queues to take them.
+/// The disk operations that all shards together hand over at once, after what was measured or by default, against the
+/// queues to take them.
 fn requests(host: &Host, disk: &Disk) -> Finding {
     let path = queue(disk, "nr_requests");
     let shards = match host.shard_count() {
-        Ok(shards) => shards as u64,
+        Ok(shards) => u16::try_from(shards).unwrap_or(u16::MAX),
         Err(why) => return Finding::untold(&REQUESTS, &disk.name, "room for all shards", why),
     };
     let queues = host.root.names(&format!("{}/mq", disk.folder)).len().max(1) as u64;
-    let each = (shards * u64::from(needs::WRITES_MAX + needs::READS_MAX)).div_ceil(queues);
+    let measured = Bounds::read(&host.root.locate(&host.data_dir)).ok().flatten();
+    let share = measured.map_or(Bounds::UNMEASURED, |bounds| bounds.share(shards));
+    let each = (u64::from(shards) * u64::from(share.writes_max + share.reads_max)).div_ceil(queues);
     let want = format!("at least {each}");
     let is = match host.root.number::<u64>(&path) {
         Ok(is) => is,

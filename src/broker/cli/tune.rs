@@ -412,6 +412,13 @@ fn disk(dir: &Path, duration: Duration, bytes: u64, output: Output) -> Result<()
     });
     line.clear();
     let report = report.map_err(|e| Failure::Local(e.to_string()))?;
+    let cores = probe::cores().map_or(1, |cores| cores.len());
+    if let Some(load) = report.load.filter(|load| *load > cores as f64) {
+        eprintln!(
+            "corelane: the machine was busy before (load {load:.1} on {cores} cores), and what was measured is that as \
+             well: measure again when it is quiet"
+        );
+    }
     let stored = report.store(dir);
     stored.map_err(|e| Failure::Local(format!("disk.toml cannot be written in {}: {e}", dir.display())))?;
     match output {
