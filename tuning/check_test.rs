@@ -154,7 +154,7 @@ fn kernel_and_limits() {
     tree.put("/proc/sys/kernel/io_uring_group", "-1");
     assert_eq!(worst(&tree.host(), "kernel.io_uring_disabled").verdict, Bad);
     for (locked, verdict) in
-        [("65536", Bad), ("524288", CouldBeBetter), ("8388608", Good), ("x", CannotTell)]
+        [("786431", Bad), ("786432", CouldBeBetter), ("1572864", Good), ("x", CannotTell)]
     {
         let text = format!("Max open files 1024 4095 files\nMax locked memory 1 {locked} bytes");
         check("limits.memlock", LIMITS, &text, verdict, "");

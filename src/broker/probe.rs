@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer};
 use corelane_tuning::checks::limits::kernel_version;
-use corelane_tuning::needs::{BACKLOG, KERNEL_MIN, MEMLOCK_BYTES_MIN, SEND_BUFFER_BYTES};
+use corelane_tuning::needs::{BACKLOG, KERNEL_MIN, SEND_BUFFER_BYTES, memlock_bytes};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -27,10 +27,10 @@ const PORT_PAUSE: Duration = Duration::from_millis(5);
 /// File systems that take `O_DIRECT` and ignore it.
 const IN_MEMORY: &[(i64, &str)] = &[(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
 
-/// Checks kernel, io_uring and limits. Raises the limit of open files as far as it may.
-pub fn machine() -> Result<(), String> {
+/// Checks kernel, io_uring and limits. Raises the limits of open files and of locked memory as far as it may.
+pub fn machine(shards: u16) -> Result<(), String> {
     kernel(&rustix::system::uname().release().to_string_lossy())?;
-    memlock(getrlimit(Resource::Memlock))?;
+    memlock(getrlimit(Resource::Memlock), shards)?;
     ring_allowed()?;
     let files = getrlimit(Resource::Nofile);
     // As many connections as the system allows; failing that, as many as there were.
@@ -48,19 +48,25 @@ fn kernel(release: &str) -> Result<(), String> {
     ))
 }
 
-fn memlock(limit: Rlimit) -> Result<(), String> {
-    let enough = |limit: Option<u64>| limit.is_none_or(|bytes| bytes >= MEMLOCK_BYTES_MIN);
-    if enough(limit.current) {
-        return Ok(());
+/// Raises the limit to what the shards need, as far as it may. What is missing then is only refused below what a single
+/// shard needs: a privileged process is not held to it.
+fn memlock(limit: Rlimit, shards: u16) -> Result<(), String> {
+    let (least, wanted) = (memlock_bytes(1), memlock_bytes(u64::from(shards)));
+    let mut allowed = limit.current.unwrap_or(u64::MAX);
+    let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
+    if allowed < raised
+        && setrlimit(Resource::Memlock, Rlimit { current: Some(raised), maximum: limit.maximum }).is_ok()
+    {
+        allowed = raised;
     }
-    let raised = Rlimit { current: Some(MEMLOCK_BYTES_MIN), maximum: limit.maximum };
-    if enough(limit.maximum) && setrlimit(Resource::Memlock, raised).is_ok() {
+    if allowed >= least {
         return Ok(());
     }
     Err(format!(
-        "only {} bytes of memory may be locked, but io_uring needs {MEMLOCK_BYTES_MIN}: raise it with 'ulimit -l 512', \
-         LimitMEMLOCK=512K in a systemd unit, or --ulimit memlock=524288 for a container",
-        limit.current.unwrap_or(0)
+        "only {allowed} bytes of memory may be locked, but io_uring needs {wanted}: raise it with 'ulimit -l {}', \
+         LimitMEMLOCK={}K in a systemd unit, or --ulimit memlock={wanted} for a container",
+        wanted >> 10,
+        wanted >> 10,
     ))
 }
 
@@ -291,14 +297,14 @@ mod tests {
     #[test]
     fn too_little_lockable_memory_is_refused_with_a_remedy() {
         let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        assert_eq!(memlock(limit(MEMLOCK_BYTES_MIN)), Ok(()));
-        let why = memlock(limit(65536)).expect_err("too little");
-        assert!(why.contains("65536") && why.contains("ulimit -l"), "{why}");
+        assert_eq!(memlock(limit(memlock_bytes(1)), 1), Ok(()));
+        let why = memlock(limit(65536), 16).expect_err("too little");
+        assert!(why.contains("65536") && why.contains("ulimit -l 6144"), "{why}");
     }
 
     #[test]
     fn this_machine_passes() {
-        assert_eq!(machine(), Ok(()));
+        assert_eq!(machine(2), Ok(()));
         assert!(!cores().expect("a number of cores").is_empty());
     }
 

@@ -108,7 +108,7 @@ fn plan(given: &[Setting]) -> Result<Plan, String> {
 }
 
 fn serve(plan: Plan, clock: Clock, log_control: LogControl) -> Result<(), String> {
-    probe::machine()?;
+    probe::machine(plan.shards)?;
     let _lock = probe::lock_data_dir(&plan.data_dir)?;
     probe::direct_io(&plan.data_dir)?;
     let address = resolve(&plan.listen, "--listen")?;

@@ -12,7 +12,7 @@ static VERSION: Knob = Knob {
 static IO_URING: Knob = Knob { name: "kernel.io_uring_disabled", why: "without io_uring there is no broker" };
 static MEMLOCK: Knob = Knob {
     name: "limits.memlock",
-    why: "the runtime's rings lock memory; below the least the broker does not start",
+    why: "the rings of each shard lock memory; with too little the broker does not start",
 };
 static FILES: Knob = Knob {
     name: "limits.nofile",
@@ -117,9 +117,13 @@ fn limit(host: &Host, knob: &'static Knob, name: &str, min: u64, good: u64, note
 }
 
 fn memlock(host: &Host) -> Finding {
+    let min = match host.shard_count() {
+        Ok(shards) => needs::memlock_bytes(shards as u64),
+        Err(why) => return Finding::untold(&MEMLOCK, "", "enough for each shard", why),
+    };
     let note = "raise it with LimitMEMLOCK= in the systemd unit, --ulimit memlock=-1 for a container, or 'ulimit -l'";
-    let (min, good) = (needs::MEMLOCK_BYTES_MIN, needs::MEMLOCK_BYTES_GOOD);
-    limit(host, &MEMLOCK, "Max locked memory", min, good, note)
+    // The rings of a killed broker are taken apart after it is gone, and until then count with those of the next.
+    limit(host, &MEMLOCK, "Max locked memory", min, 2 * min, note)
 }
 
 fn files(host: &Host) -> Finding {

@@ -129,7 +129,14 @@ impl<M: Machine> ShardLoop<M> {
         let ring = match Ring::new(Arc::clone(parts.port.doorbell.fd()), parts.disk) {
             Ok(ring) => ring,
             Err(e) => {
-                herald.tell(Lifecycle::Fatal(format!("a shard could not set up its io_uring ring: {e}")));
+                let hint = match e.raw_os_error() {
+                    Some(libc::ENOMEM) => {
+                        "; more memory must be lockable, see limits.memlock in 'corelane tune check'"
+                    }
+                    _ => "",
+                };
+                herald
+                    .tell(Lifecycle::Fatal(format!("a shard could not set up its io_uring ring: {e}{hint}")));
                 return;
             }
         };
