@@ -92,6 +92,7 @@ pub struct Broker {
     mesh_due: BTreeMap<(ShardId, ShardId), Mono>,
     mesh_number: u64,
     life: Life,
+    started_at: Mono,
     /// Of everything that went in and out.
     hash: StateHash,
     trace: Trace,
@@ -116,6 +117,7 @@ impl Broker {
             mesh_due: BTreeMap::new(),
             mesh_number: 0,
             life: Life::Down,
+            started_at: Mono(0),
             hash: StateHash::default(),
             trace,
             turns_at: (Mono(0), 0),
@@ -129,6 +131,12 @@ impl Broker {
         self.life
     }
 
+    /// Whether the process that clients are served by was there at that moment already.
+    #[must_use]
+    pub fn serves_since(&self, at: Mono) -> bool {
+        self.life == Life::Serving && self.started_at <= at
+    }
+
     /// Turns taken so far.
     #[must_use]
     pub fn turns(&self) -> u64 {
@@ -139,6 +147,7 @@ impl Broker {
     pub fn start(&mut self, now: Now, news: &mut Vec<BrokerNews>) {
         assert_eq!(self.life, Life::Down, "one process at a time");
         self.life = Life::Starting;
+        self.started_at = now.mono;
         for number in 0..self.shard_count {
             let settings = ShardSettings {
                 shard: ShardId(number),
