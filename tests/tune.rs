@@ -206,6 +206,29 @@ fn the_broker_keeps_to_what_was_measured() {
     assert_eq!(broker.stop().code(), Some(0));
 }
 
+#[test]
+fn a_killed_measurement_leaves_nothing() {
+    let dir = TestDir::new("tune-killed");
+    let mut command = Command::new(binary());
+    command.args(["tune", "disk", "--duration", "1h", "--size", "16M", "--data-dir"]).arg(dir.path());
+    let mut child = command.spawn().expect("the binary can be started");
+    let descriptors = PathBuf::from(format!("/proc/{}/fd", child.id()));
+    // It works on a file that has no name any more, and goes on.
+    let is_open = || {
+        let links = fs::read_dir(&descriptors).expect("it runs").filter_map(Result::ok);
+        let mut links = links.filter_map(|link| fs::read_link(link.path()).ok());
+        links.any(|file| file.starts_with(dir.path()) && file.to_string_lossy().ends_with(" (deleted)"))
+    };
+    while !is_open() {
+        assert_eq!(child.try_wait().expect("our own child"), None, "it ended before it began");
+        std::thread::yield_now();
+    }
+    child.kill().expect("our own child");
+    child.wait().expect("our own child");
+    let left: Vec<_> = fs::read_dir(dir.path()).expect("it is there").filter_map(Result::ok).collect();
+    assert_eq!(left.len(), 1, "the lock and nothing else: {left:?}");
+}
+
 /// A command under the seccomp profile, without a container around it.
 fn filtered(program: &Path) -> Command {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
