@@ -53,7 +53,7 @@ fn unit(key: &str) -> &'static str {
 fn the_unit_raises_the_limits() {
     assert!(unit("LimitNOFILE").parse::<u64>().expect("a number") >= needs::FILES_GOOD);
     assert_eq!(unit("LimitMEMLOCK"), "infinity");
-    for name in ["io_uring_setup", "io_uring_enter", "io_uring_register"] {
+    for name in ["io_uring_setup", "io_uring_enter", "io_uring_register", "cachestat"] {
         assert!(unit("SystemCallFilter").split(' ').any(|allowed| allowed == name), "{name}");
     }
     // What the limits come to in /proc.
