@@ -26,10 +26,6 @@ pub enum TimerKind {
     ConsumerJoin(Arc<str>),
     /// A classic member of a consumer group has not fetched its assignment.
     ConsumerSync(Arc<str>),
-    /// A consumer group's target assignment is due.
-    ConsumerAssignment,
-    /// A consumer group's regular expressions are due for another look at the topics.
-    ConsumerRegex,
 }
 
 /// A timer: whose, and what for.
