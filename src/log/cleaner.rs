@@ -14,6 +14,9 @@
 //! touched. What an interruption at any place leaves is a log of which some groups are compacted and others are not;
 //! the next run starts with the same dirty stretch.
 //!
+//! What a run knows and what it does with the bytes it has read is in `cleaning`; this starts the operations, keeps to the
+//! rate and carries on.
+//!
 //! A shard must not be felt to do this. A step looks at [`STEP_BYTES`] of batches and then asks to be called later; one
 //! disk operation of 256 KiB is under way at a time; operations keep to a rate, if one is set. A batch is the smallest
 //! unit: a compressed one of a megabyte takes as long as it takes.
@@ -25,22 +28,17 @@
 //! with a notice, and the log is not compacted any more until a start has looked at it. Nothing is removed.
 //! Source: Kafka `LogCleaner`, `Cleaner`, KIP-58, KIP-354, KIP-534.
 
-use core::ops::Range;
-
-use corelane_base::id::Offset;
 use corelane_base::time::{Mono, WallMs};
 
-use crate::batch::{self, BatchHeader, Compression};
-use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskToken, FileHandle};
-use crate::filter::{self, Filtered, WhenEmpty};
-use crate::log::{Log, LogCx, RECORDS_BYTES_MAX};
+use crate::cleaning::{Awaits, Fault, Reader, Run, Stage};
+use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskToken};
+use crate::log::{Log, LogCx};
 use crate::offset_map::OffsetMap;
-use crate::output::{FIRST_BYTES, Output};
-use crate::records::{self, Record, RecordError};
-use crate::replacing::{Cleanable, CleanedSegment, Source, Swap};
+use crate::output::FIRST_BYTES;
+use crate::replacing::{Cleanable, CleanedSegment, Swap};
 use crate::settings::NoticeLevel;
 use crate::sip::Seed;
-use crate::txn_cleaning::{CleanedTransactions, ControlKind};
+use crate::txn_cleaning::CleanedTransactions;
 
 /// Bytes of batches looked at in one step, about 100 us' worth; what is compressed counts several times.
 pub const STEP_BYTES: usize = 64 << 10;
@@ -52,10 +50,6 @@ const SWAP_RETRY_MS: u64 = 10;
 const READ_BYTES: u32 = 256 << 10;
 /// What a batch costs however small it is, in bytes looked at.
 const BATCH_COST: usize = 256;
-/// What a byte that was compressed costs, counted as it is unfolded: to look at, and to compress again.
-const UNFOLDED_COST: usize = 2;
-const REBUILT_COST: usize = 8;
-
 /// What is set from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CleanerSettings {
@@ -117,71 +111,6 @@ pub struct Cleaner {
     next_io: Mono,
 }
 
-/// One log being compacted.
-#[derive(Debug)]
-struct Run {
-    /// The log's slot.
-    log_slot: u32,
-    cleanable: Cleanable,
-    /// All segments up to the stretch's end.
-    sources: Vec<Source>,
-    map: OffsetMap,
-    /// The map knows everything below.
-    map_end: Offset,
-    transactions: CleanedTransactions,
-    stage: Stage,
-    /// The sources that are being made one.
-    group: Range<usize>,
-    /// Their file, while it is filled.
-    output: Option<Box<Output>>,
-    /// Their file, when it is full.
-    cleaned: Option<Box<CleanedSegment>>,
-    reader: Reader,
-    /// What the operation under way is for.
-    awaits: Option<Awaits>,
-    /// What the last operation gave.
-    outcome: Option<Result<DiskOutcome, DiskError>>,
-    started: WallMs,
-    bytes_before: u64,
-    bytes_after: u64,
-    /// What the batch just looked at cost beyond its size.
-    extra_cost: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Filling the map from one source after the other.
-    Mapping,
-    /// Filtering the group's sources into its file.
-    Cleaning,
-    /// The group's file is written.
-    Swapping,
-}
-
-/// A place in a source.
-#[derive(Debug, Default)]
-struct Reader {
-    /// Which source.
-    source: usize,
-    file: Option<FileHandle>,
-    /// Where `bytes[used]` stands in the file.
-    position: u32,
-    bytes: Vec<u8>,
-    /// What of `bytes` was looked at.
-    used: usize,
-    /// The next batch's offset is at least this.
-    expected: Offset,
-}
-
-/// What the operation under way is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaits {
-    Open,
-    Read,
-    Create,
-    Write,
-}
-
 /// How a step goes on.
 enum Flow {
     On,
@@ -191,16 +120,6 @@ enum Flow {
     Done,
     /// The run is given up; the log has changed under it, or was told why.
     Abort,
-}
-
-/// Why a run is given up.
-enum Fault {
-    /// What it reads is not what it should be.
-    Damaged(String),
-    /// The disk failed.
-    Disk(DiskError),
-    /// The log is not what it was.
-    Changed,
 }
 
 impl Cleaner {
@@ -269,25 +188,8 @@ impl Cleaner {
         let Some(first) = first else { return };
         let keys_max = u64::try_from(cleanable.end.0 - cleanable.first_dirty.0).unwrap_or(0);
         let (bytes_max, load) = (self.settings.map_bytes_max, self.settings.map_load_percent);
-        self.run = Some(Box::new(Run {
-            log_slot,
-            cleanable,
-            map: OffsetMap::new(self.seed, bytes_max, keys_max, load),
-            map_end: cleanable.first_dirty,
-            transactions: CleanedTransactions::new(Vec::new()),
-            stage: Stage::Mapping,
-            group: 0..0,
-            output: None,
-            cleaned: None,
-            reader: Reader::at(first, &sources),
-            sources,
-            awaits: None,
-            outcome: None,
-            started: now,
-            bytes_before: 0,
-            bytes_after: 0,
-            extra_cost: 0,
-        }));
+        let map = OffsetMap::new(self.seed, bytes_max, keys_max, load);
+        self.run = Some(Box::new(Run::new(log_slot, cleanable, sources, first, map, now)));
     }
 
     /// Gives the run up, if there is one: its file is removed.
@@ -502,67 +404,11 @@ impl Cleaner {
             return Ok(Flow::On);
         }
         let header = run.reader.check(&source)?;
-        self.clean_batch(run, log, &header)?;
+        self.totals.records_read += header.record_count() as u64;
+        self.totals.records_kept += run.clean_batch(log, &header)?;
         *work += BATCH_COST + header.size_bytes() + std::mem::take(&mut run.extra_cost);
         run.reader.step_behind(&header);
         Ok(Flow::On)
-    }
-
-    /// Filters the batch the reader stands at into the group's file.
-    fn clean_batch(&mut self, run: &mut Run, log: &Log, header: &BatchHeader) -> Result<(), Fault> {
-        let batch = run.reader.batch(header);
-        let (discards, is_marker) = run.transactions.judge(header, batch)?;
-        let group_end = run.sources[run.group.end - 1].next_base;
-        let keeps_header = header.next_offset() == group_end || log.is_last_of_producer(header);
-        let when_empty = if keeps_header { WhenEmpty::KeepHeader } else { WhenEmpty::Delete };
-        let now = run.started;
-        let horizon = WallMs(now.0.saturating_add(log.delete_retention_ms()));
-        let tombstones_stay = !header.has_delete_horizon() || now < header.base_timestamp();
-        let discards = discards && (!header.is_control() || !tombstones_stay);
-        let (map, map_end) = (&run.map, run.map_end);
-        let mut unfolded = 0;
-        let stays = |record: &Record<'_>| {
-            unfolded += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-            if discards {
-                return false;
-            }
-            if header.is_control() || record.offset >= map_end {
-                return true;
-            }
-            let Some(key) = record.key else { return false };
-            let is_latest = map.get(key).is_none_or(|latest| record.offset >= latest);
-            is_latest && (record.value.is_some() || tombstones_stay)
-        };
-        let left = filter::filter(batch, RECORDS_BYTES_MAX, when_empty, horizon, is_marker, stays);
-        let output = run.output.as_mut().expect("a group being cleaned has a file");
-        run.bytes_before += header.size_bytes() as u64;
-        self.totals.records_read += header.record_count() as u64;
-        let left = left.map_err(damaged)?;
-        if header.compression() != Ok(Compression::None) {
-            let rebuilt = matches!(left, Filtered::Rewritten(_));
-            run.extra_cost = unfolded * if rebuilt { REBUILT_COST } else { UNFOLDED_COST };
-        }
-        let rewritten;
-        let (kept, bytes) = match left {
-            Filtered::Unchanged => (*header, batch),
-            Filtered::Gone => {
-                output.changed = true;
-                return Ok(());
-            }
-            Filtered::Rewritten(bytes) => {
-                output.changed = true;
-                rewritten = bytes;
-                let header = batch::peek(&rewritten).ok().flatten().expect("it was just built");
-                (header, &rewritten[..])
-            }
-        };
-        if !output.fits(&kept) {
-            return Err(Fault::Damaged("what is left does not fit into a segment".to_owned()));
-        }
-        output.push(&kept, bytes);
-        run.bytes_after += bytes.len() as u64;
-        self.totals.records_kept += kept.record_count() as u64;
-        Ok(())
     }
 
     /// The group's file is written, or is of no use because it would be what there is already.
@@ -576,7 +422,7 @@ impl Cleaner {
         let output = run.output.take().expect("a group being cleaned has a file");
         if skips {
             self.remove(output.path, cx);
-            return Ok(run.next_group(log));
+            return Ok(next_group(run, log));
         }
         let group_end = run.sources[run.group.end - 1].next_base;
         if output.index.next_offset() != group_end {
@@ -610,7 +456,7 @@ impl Cleaner {
         match log.swap_in(&run.sources[run.group.clone()], cleaned) {
             Swap::Done => {
                 self.totals.swaps += 1;
-                run.next_group(log)
+                next_group(run, log)
             }
             Swap::NotYet(cleaned) => {
                 run.cleaned = Some(cleaned);
@@ -643,180 +489,7 @@ impl Cleaner {
     }
 }
 
-impl Run {
-    /// Takes in what the operation before has given.
-    fn take_outcome(&mut self, log: &mut Log) -> Result<(), Fault> {
-        let Some(outcome) = self.outcome.take() else { return Ok(()) };
-        let awaits = self.awaits.take();
-        match (awaits, outcome) {
-            (Some(Awaits::Open), Ok(DiskOutcome::Opened { file, .. })) => {
-                if !log.watch_source(&self.sources[self.reader.source], file.watch()) {
-                    return Err(Fault::Changed);
-                }
-                self.reader.file = Some(file);
-                Ok(())
-            }
-            // Deleted meanwhile, or damage: the log knows which.
-            (Some(Awaits::Open), Err(DiskError::Missing)) => {
-                let source = &self.sources[self.reader.source];
-                Err(if log.source_path(source).is_none() {
-                    Fault::Changed
-                } else {
-                    Fault::Disk(DiskError::Missing)
-                })
-            }
-            (Some(Awaits::Read), Ok(DiskOutcome::Read(bytes))) if !bytes.is_empty() => {
-                self.reader.feed(&bytes);
-                Ok(())
-            }
-            (Some(Awaits::Read), Ok(DiskOutcome::Read(_))) => {
-                Err(Fault::Damaged("the file is shorter than its segment".to_owned()))
-            }
-            (Some(Awaits::Create), Ok(DiskOutcome::Opened { file, .. })) => {
-                if let Some(output) = &mut self.output {
-                    output.file = Some(file);
-                }
-                Ok(())
-            }
-            // Of an earlier life that a clean start did not look for: the next name is free.
-            (Some(Awaits::Create), Err(DiskError::Exists)) => {
-                self.begin_group(self.group.start, log);
-                Ok(())
-            }
-            (Some(Awaits::Write), Ok(_)) => Ok(()),
-            (_, Err(error)) => Err(Fault::Disk(error)),
-            (_, Ok(_)) => Err(Fault::Disk(DiskError::Io(0))),
-        }
-    }
-
-    /// Notes the keys of the batch the reader stands at. True: the map is full.
-    fn map_batch(&mut self, header: &BatchHeader) -> Result<bool, Fault> {
-        let batch = self.reader.batch(header);
-        let (discards, _) = self.transactions.judge(header, batch)?;
-        if !discards && !header.is_control() && header.last_offset() >= self.cleanable.first_dirty {
-            let (header, payload) = records::payload(batch, RECORDS_BYTES_MAX).map_err(damaged)?;
-            if header.compression() != Ok(Compression::None) {
-                self.extra_cost = payload.len() * UNFOLDED_COST;
-            }
-            for record in records::iter(&header, &payload) {
-                let record = record.map_err(damaged)?;
-                if record.offset < self.cleanable.first_dirty {
-                    continue;
-                }
-                if let Some(key) = record.key
-                    && !self.map.put(key, record.offset)
-                {
-                    return Ok(true);
-                }
-                self.map_end = record.offset.plus(1);
-            }
-        }
-        self.map_end = self.map_end.max(header.next_offset());
-        Ok(false)
-    }
-
-    /// Begins with the group that starts with the source `from`. It is empty if compaction is through.
-    fn begin_group(&mut self, from: usize, log: &mut Log) {
-        self.group = group(&self.sources, from, self.map_end, log.segment_bytes_max());
-        if self.group.is_empty() {
-            return;
-        }
-        let base_offset = self.sources[from].base_offset;
-        let (path, sequence) = log.next_cleaned_path(base_offset);
-        let output = Output::new(path, sequence, base_offset, log.index_interval_bytes());
-        self.output = Some(Box::new(output));
-        self.reader = Reader::at(from, &self.sources);
-        self.stage = Stage::Cleaning;
-    }
-
-    fn next_group(&mut self, log: &mut Log) -> Flow {
-        self.begin_group(self.group.end, log);
-        if self.group.is_empty() { Flow::Done } else { Flow::On }
-    }
-}
-
-/// The sources from `from` on that go into one file: as many as fit, by bytes and by offsets, of those that start
-/// before `end`.
-fn group(sources: &[Source], from: usize, end: Offset, segment_bytes: u32) -> Range<usize> {
-    let Some(first) = sources.get(from).filter(|first| first.base_offset < end) else { return from..from };
-    let mut bytes = u64::from(first.size);
-    let mut to = from + 1;
-    while let Some(next) = sources.get(to).filter(|next| next.base_offset < end) {
-        bytes += u64::from(next.size);
-        let span = next.next_base.0 - first.base_offset.0;
-        if bytes > u64::from(segment_bytes) || span >= i64::from(i32::MAX) {
-            break;
-        }
-        to += 1;
-    }
-    from..to
-}
-
-impl CleanedTransactions {
-    /// Steps over a batch: whether an aborted transaction wrote it or, of a marker, its transaction has gone; and
-    /// whether it is such a marker.
-    fn judge(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<(bool, bool), Fault> {
-        if !header.is_control() {
-            return Ok((self.on_batch(header), false));
-        }
-        let (header, payload) = records::payload(batch, RECORDS_BYTES_MAX).map_err(damaged)?;
-        let kind = match records::iter(&header, &payload).next() {
-            Some(record) => Some(ControlKind::of_key(record.map_err(damaged)?.key)),
-            None => None,
-        };
-        let ended = self.on_control(&header, kind);
-        Ok((ended, ended))
-    }
-}
-
-impl Reader {
-    fn at(source: usize, sources: &[Source]) -> Reader {
-        Reader { source, expected: sources[source].base_offset, ..Reader::default() }
-    }
-
-    fn base_offset(&self, sources: &[Source]) -> Offset {
-        sources.get(self.source).map_or(Offset(0), |source| source.base_offset)
-    }
-
-    /// How many bytes from the place on are needed to look at the batch there.
-    fn needed(&self) -> Result<usize, Fault> {
-        match batch::peek(&self.bytes[self.used..]) {
-            Ok(Some(header)) => Ok(header.size_bytes()),
-            Ok(None) => Ok(batch::HEADER_SIZE),
-            Err(error) => Err(Fault::Damaged(error.to_string())),
-        }
-    }
-
-    fn feed(&mut self, bytes: &[u8]) {
-        self.bytes.drain(..self.used);
-        self.used = 0;
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// The header of the batch at the place, which is in memory: what is wrong with it ends the run.
-    fn check(&self, source: &Source) -> Result<BatchHeader, Fault> {
-        let header = match batch::check_stored(&self.bytes[self.used..]) {
-            Ok(Some(header)) => header,
-            Ok(None) => return Err(Fault::Damaged("a batch ends early".to_owned())),
-            Err(error) => return Err(Fault::Damaged(error.to_string())),
-        };
-        if header.base_offset() < self.expected || header.next_offset() > source.next_base {
-            return Err(Fault::Damaged(format!("offset {} is out of place", header.base_offset())));
-        }
-        Ok(header)
-    }
-
-    fn batch(&self, header: &BatchHeader) -> &[u8] {
-        &self.bytes[self.used..self.used + header.size_bytes()]
-    }
-
-    fn step_behind(&mut self, header: &BatchHeader) {
-        self.used += header.size_bytes();
-        self.position += header.size_bytes() as u32;
-        self.expected = header.next_offset();
-    }
-}
-
-fn damaged(error: RecordError) -> Fault {
-    Fault::Damaged(error.to_string())
+fn next_group(run: &mut Run, log: &mut Log) -> Flow {
+    run.begin_group(run.group.end, log);
+    if run.group.is_empty() { Flow::Done } else { Flow::On }
 }

@@ -37,6 +37,7 @@ pub mod replacing;
 mod snapshot;
 mod recovery;
 mod output;
+mod cleaning;
 pub mod cleaner;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
