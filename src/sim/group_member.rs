@@ -6,9 +6,8 @@
 //! among all members is the world's to check.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use corelane_base::id::{PartitionIndex, TopicId};
+use corelane_base::id::PartitionIndex;
 use corelane_control::groups::answer::{GroupAnswer, Joined, JoinedMember};
 use corelane_control::groups::command::{
     Client, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, FetchOffsets, FetchTopic,
@@ -16,8 +15,8 @@ use corelane_control::groups::command::{
 };
 use corelane_control::groups::error::GroupError;
 
-/// A topic's number and a partition's.
-pub type Place = (usize, i32);
+use crate::group_topics::{GroupTopics, Living, Place, topic_name};
+use crate::group_wire::{assign, subscription};
 
 /// Where a member is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +72,7 @@ pub struct Member {
     pub group: usize,
     /// The static member's own name.
     pub instance_id: Option<String>,
-    /// The topics it reads, by number.
+    /// The topics it reads, by the numbers of their names.
     pub topics: Vec<usize>,
     /// Its session timeout.
     pub session_ms: i32,
@@ -105,6 +104,10 @@ pub struct Member {
     pub commits: bool,
     /// The process does nothing until then, in milliseconds.
     pub stalled_until_ms: u64,
+    /// In a classic group: it leads, and looks after the topics.
+    watches: bool,
+    /// What there was when it assigned; `None` if another process has.
+    assigned_for: Option<Living>,
     leads: bool,
     joined: Vec<JoinedMember>,
 }
@@ -133,6 +136,8 @@ impl Member {
             owned: BTreeMap::new(),
             commits: false,
             stalled_until_ms: 0,
+            watches: false,
+            assigned_for: None,
             leads: false,
             joined: Vec::new(),
         }
@@ -178,6 +183,7 @@ impl Member {
         self.says_all = false;
         self.fetches = false;
         self.stalled_until_ms = 0;
+        self.watches = false;
     }
 
     /// Whether it is part of a generation.
@@ -187,7 +193,7 @@ impl Member {
     }
 
     /// Makes a request.
-    pub fn request(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
+    pub fn request(&mut self, purpose: &Purpose, topics: &GroupTopics) -> GroupCommand {
         match purpose {
             Purpose::Join | Purpose::Beat | Purpose::Leave if self.is_consumer => {
                 self.consumer_heartbeat(purpose, topics)
@@ -196,7 +202,7 @@ impl Member {
         }
     }
 
-    fn consumer_heartbeat(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
+    fn consumer_heartbeat(&mut self, purpose: &Purpose, topics: &GroupTopics) -> GroupCommand {
         let joins = *purpose == Purpose::Join;
         if joins {
             self.phase = Phase::Joining;
@@ -204,7 +210,7 @@ impl Member {
         }
         self.beats = true;
         let all = joins || self.says_all;
-        let names = self.topics.iter().map(|topic| format!("topic-{topic}"));
+        let names = self.topics.iter().map(|name| topic_name(*name));
         GroupCommand::ConsumerHeartbeat(ConsumerHeartbeat {
             group: format!("group-{}", self.group),
             member_id: self.member_id.clone(),
@@ -226,17 +232,17 @@ impl Member {
         })
     }
 
-    fn owned_by_topic(&self, topics: &[TopicId]) -> Vec<TopicPartitions> {
+    fn owned_by_topic(&self, topics: &GroupTopics) -> Vec<TopicPartitions> {
         let of_topic = |topic: usize| self.owned.keys().filter(move |place| place.0 == topic);
         let numbers: BTreeSet<usize> = self.owned.keys().map(|place| place.0).collect();
         let by_topic = numbers.into_iter().map(|topic| TopicPartitions {
-            topic_id: topics[topic],
+            topic_id: topics.id(topic),
             partitions: of_topic(topic).map(|place| PartitionIndex(place.1)).collect(),
         });
         by_topic.collect()
     }
 
-    fn classic_request(&mut self, purpose: &Purpose, topics: &[TopicId]) -> GroupCommand {
+    fn classic_request(&mut self, purpose: &Purpose, topics: &GroupTopics) -> GroupCommand {
         let group = format!("group-{}", self.group);
         let (member_id, instance_id) = (self.member_id.clone(), self.instance_id.clone());
         let generation = self.generation;
@@ -262,7 +268,11 @@ impl Member {
                 })
             }
             Purpose::Sync => {
-                let assignments = if self.leads { assign(&self.joined) } else { Vec::new() };
+                let mut assignments = Vec::new();
+                if self.leads {
+                    assignments = assign(&self.joined, &topics.living());
+                    self.assigned_for = Some(topics.living());
+                }
                 GroupCommand::Sync(SyncGroup {
                     group,
                     member_id,
@@ -305,7 +315,9 @@ impl Member {
     pub fn on_joined(&mut self, joined: Joined) -> Wish {
         match joined.error {
             None => {
-                self.leads = joined.leader == joined.member_id && !joined.skip_assignment;
+                self.watches = joined.leader == joined.member_id;
+                self.leads = self.watches && !joined.skip_assignment;
+                self.assigned_for = None;
                 self.member_id = joined.member_id;
                 self.generation = joined.generation;
                 self.joined = joined.members;
@@ -328,12 +340,27 @@ impl Member {
                 self.stop();
                 return Wish::Nothing;
             }
-            GroupError::UnknownMemberId => self.member_id.clear(),
+            GroupError::UnknownMemberId => {
+                self.member_id.clear();
+                self.generation = -1;
+            }
             _ => {}
         }
+        self.join_again()
+    }
+
+    /// Gives everything up and joins again, under the same id.
+    pub fn join_again(&mut self) -> Wish {
         self.phase = Phase::Out;
         self.owned.clear();
+        self.watches = false;
         Wish::JoinSoon
+    }
+
+    /// Whether it leads a classic group and there are other topics than those it has assigned.
+    #[must_use]
+    pub fn sees_other_topics(&self, living: &Living) -> bool {
+        self.watches && self.assigned_for != Some(*living)
     }
 
     /// Takes the answer to its OffsetFetch.
@@ -345,14 +372,14 @@ impl Member {
     }
 }
 
-fn committed((&(topic, index), &offset): (&Place, &i64), topics: &[TopicId]) -> CommitTopic {
+fn committed((&(topic, index), &offset): (&Place, &i64), topics: &GroupTopics) -> CommitTopic {
     let index = PartitionIndex(index);
     let partition = CommitPartition { index, offset, leader_epoch: 0, metadata: None };
-    CommitTopic { name: String::new(), id: topics[topic], partitions: vec![partition] }
+    CommitTopic { name: String::new(), id: topics.id(topic), partitions: vec![partition] }
 }
 
-fn fetched((topic, index): Place, topics: &[TopicId]) -> FetchTopic {
-    FetchTopic { name: String::new(), id: topics[topic], partitions: vec![PartitionIndex(index)] }
+fn fetched((topic, index): Place, topics: &GroupTopics) -> FetchTopic {
+    FetchTopic { name: String::new(), id: topics.id(topic), partitions: vec![PartitionIndex(index)] }
 }
 
 /// Why an answer is no, if it is.
@@ -369,57 +396,4 @@ pub fn refusal(answer: &GroupAnswer) -> Option<GroupError> {
         }
         _ => None,
     }
-}
-
-/// The consumer protocol's subscription, version 0: topics are named by their numbers.
-fn subscription(topics: &[usize]) -> Arc<[u8]> {
-    let mut bytes = vec![0, 0];
-    bytes.extend_from_slice(&(topics.len() as u32).to_be_bytes());
-    for topic in topics {
-        let name = format!("topic-{topic}");
-        bytes.extend_from_slice(&(name.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(name.as_bytes());
-    }
-    bytes.extend_from_slice(&[0xff; 4]);
-    bytes.into()
-}
-
-fn subscribed(metadata: &[u8]) -> Vec<usize> {
-    let count = u32::from_be_bytes(metadata[2..6].try_into().expect("four bytes")) as usize;
-    let mut rest = &metadata[6..];
-    let topic = |rest: &mut &[u8]| {
-        let length = u16::from_be_bytes([rest[0], rest[1]]) as usize;
-        let name = str::from_utf8(&rest[2..2 + length]).expect("our own text");
-        *rest = &rest[2 + length..];
-        name.strip_prefix("topic-").and_then(|number| number.parse().ok()).expect("our own name")
-    };
-    (0..count).map(|_| topic(&mut rest)).collect()
-}
-
-/// How many partitions each topic has.
-pub const PARTITION_COUNT: i32 = 24;
-
-/// The leader's work: the partitions of each topic go round its subscribers.
-fn assign(members: &[JoinedMember]) -> Vec<(String, Arc<[u8]>)> {
-    let mut given: Vec<Vec<Place>> = vec![Vec::new(); members.len()];
-    let wanted: Vec<Vec<usize>> = members.iter().map(|member| subscribed(&member.metadata)).collect();
-    let topic_count = wanted.iter().flatten().max().map_or(0, |last| last + 1);
-    for topic in 0..topic_count {
-        let readers: Vec<usize> = (0..members.len()).filter(|&at| wanted[at].contains(&topic)).collect();
-        for (partition, reader) in (0..PARTITION_COUNT).zip(readers.iter().cycle()) {
-            given[*reader].push((topic, partition));
-        }
-    }
-    let encoded = members.iter().zip(given);
-    encoded.map(|(member, places)| (member.member_id.to_string(), encode_places(&places))).collect()
-}
-
-fn encode_places(places: &[Place]) -> Arc<[u8]> {
-    places.iter().flat_map(|&(topic, partition)| [topic as u8, partition as u8]).collect()
-}
-
-/// What an assignment of [`Member`] says.
-#[must_use]
-pub fn decode_places(assignment: &[u8]) -> Vec<Place> {
-    assignment.chunks(2).map(|pair| (usize::from(pair[0]), i32::from(pair[1]))).collect()
 }

@@ -1,39 +1,46 @@
-//! A storm of groups of both protocols under one seed: members come, go, crash and stall, the coordinator crashes and loads again.
+//! A storm of groups of both protocols under one seed: members come, go, crash and stall, the coordinator crashes and
+//! loads again. In wider storms groups change their protocol under way, and topics are deleted and made anew; see
+//! `group_storm`.
 //!
 //! One coordinator with the records it has stored stands for a partition of `__consumer_offsets`; requests and answers
 //! take their time. A crash loses what is not stored, and keeps some of what is stored but not yet acknowledged. A
 //! restart replays the records, compacted now and then. Checked are the promises that users build on:
 //!
 //! - within a generation, or an epoch, a partition has one owner;
-//! - committed offsets never go back: nobody is told less than was acknowledged before the question;
+//! - the epochs that a member of the new protocol is told do not go back;
+//! - committed offsets never go back: nobody is told less than was acknowledged before the question, nor more than
+//!   anybody wanted to commit, of this topic and not of one that had its name before;
 //! - when the storm is over, every living member has its part within a bounded time, and the parts are everything;
 //! - every request to a coordinator that lives is answered, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corelane_base::id::{BrokerId, LeaderEpoch, TopicId};
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, Now, WallMs};
 use corelane_control::groups::answer::{ConsumerHeartbeatAnswer, FetchedTopic, GroupAnswer};
 use corelane_control::groups::command::{GroupAsk, GroupCommand};
+use corelane_control::groups::consumer::record::ConsumerRecord;
 use corelane_control::groups::coordinator::{GroupCoordinator, GroupCx};
 use corelane_control::groups::effect::{CoordinatorRecord, GroupEffect, WriteId};
 use corelane_control::groups::error::GroupError;
+use corelane_control::groups::records;
 use corelane_control::groups::settings::GroupSettings;
 use corelane_control::image::ClusterImage;
-use corelane_control::record::{MetadataRecord, Partition};
 
-use crate::group_member::{Member, PARTITION_COUNT, Phase, Place, Purpose, Wish, decode_places, refusal};
+use crate::group_member::{Member, Phase, Purpose, Wish, refusal};
+use crate::group_topics::{GroupTopics, NAMES, Place, topic_name};
+use crate::group_wire::assigned;
 use crate::hash::StateHash;
 use crate::trace::Trace;
 
 /// The most members of a run, in all its groups.
 const MEMBERS_MAX: u64 = 200;
-const TOPICS: usize = 3;
+/// What the wider storms are drawn from, beside the seed: those of old keep what they draw.
+const WIDE: u64 = 0x31_de57_0a85;
 const HEARTBEAT_MS: u64 = 2_000;
 /// The longest session and rebalance timeouts of members.
-const SESSION_MS_MAX: u64 = 20_000;
-const REBALANCE_MS_MAX: u64 = 30_000;
+pub(crate) const SESSION_MS_MAX: u64 = 20_000;
+pub(crate) const REBALANCE_MS_MAX: u64 = 30_000;
 /// How long after the storm everybody must have its part: a rebalance that waits for somebody who is gone, a session
 /// that ends in the middle of it and starts another one, and the first rebalance's delay.
 const CALM_MS: u64 = 3 * (SESSION_MS_MAX + REBALANCE_MS_MAX);
@@ -59,6 +66,12 @@ pub struct GroupOutcome {
     pub crashes: u64,
     /// Records replayed.
     pub replayed: u64,
+    /// Processes that came back with another protocol.
+    pub rolls: u64,
+    /// Groups with members that were upgraded or downgraded.
+    pub moves: u64,
+    /// Topics that went or came.
+    pub topic_changes: u64,
 }
 
 impl GroupOutcome {
@@ -73,11 +86,14 @@ impl GroupOutcome {
         self.departures += other.departures;
         self.crashes += other.crashes;
         self.replayed += other.replayed;
+        self.rolls += other.rolls;
+        self.moves += other.moves;
+        self.topic_changes += other.topic_changes;
     }
 }
 
 #[derive(Clone, Debug)]
-enum Event {
+pub(crate) enum Event {
     /// A request reaches the broker.
     Deliver(GroupAsk),
     /// An answer reaches the client.
@@ -96,19 +112,34 @@ enum Event {
     Start(usize),
     /// Something happens.
     Chaos,
+    /// Something happens that only wider storms know.
+    Upheaval,
+    /// A member's process of that life ends, and the next one speaks the new protocol, or not.
+    Roll(usize, u32, bool),
+}
+
+/// What a group's members speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum GroupKind {
+    /// The classic protocol.
+    Classic,
+    /// The new one.
+    Consumer,
+    /// Either, and another one after a restart.
+    Mixed,
 }
 
 /// A request under way.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(crate) struct Asked {
     member: usize,
     life: u32,
     purpose: Purpose,
     command: Option<GroupCommand>,
     /// A coordinator has it and owes an answer.
-    owed: bool,
+    pub(crate) owed: bool,
     /// When it was sent.
-    sent_ms: u64,
+    pub(crate) sent_ms: u64,
 }
 
 /// Runs one seed to its end. Panics: at the first broken promise.
@@ -119,6 +150,9 @@ pub fn run(seed: u64, trace: Trace) -> GroupOutcome {
         let storm_ms = 20_000 + world.rng.below(100_000);
         world.is_storm = true;
         world.at(0, Event::Chaos);
+        if world.changes_topics || world.kinds.contains(&GroupKind::Mixed) {
+            world.at(0, Event::Upheaval);
+        }
         world.run_for(storm_ms);
         world.calm_down();
         world.run_for(CALM_MS);
@@ -128,57 +162,56 @@ pub fn run(seed: u64, trace: Trace) -> GroupOutcome {
     world.outcome
 }
 
+/// A coordinator, its log, its clients.
 #[derive(Debug)]
-struct GroupWorld {
-    rng: Rng,
-    trace: Trace,
-    hash: StateHash,
-    outcome: GroupOutcome,
-    now_ms: u64,
-    events: BTreeMap<(u64, u64), Event>,
-    event_count: u64,
-    image: ClusterImage,
-    topics: Vec<TopicId>,
-    settings: GroupSettings,
-    coordinator: Option<GroupCoordinator>,
-    incarnation: u32,
+pub(crate) struct GroupWorld {
+    pub(crate) rng: Rng,
+    pub(crate) trace: Trace,
+    pub(crate) hash: StateHash,
+    pub(crate) outcome: GroupOutcome,
+    pub(crate) now_ms: u64,
+    pub(crate) events: BTreeMap<(u64, u64), Event>,
+    pub(crate) event_count: u64,
+    pub(crate) image: ClusterImage,
+    pub(crate) topics: GroupTopics,
+    pub(crate) settings: GroupSettings,
+    pub(crate) coordinator: Option<GroupCoordinator>,
+    pub(crate) incarnation: u32,
     /// What is stored, in order.
-    log: Vec<CoordinatorRecord>,
+    pub(crate) log: Vec<CoordinatorRecord>,
     /// What is being stored.
-    storing: BTreeMap<WriteId, Vec<CoordinatorRecord>>,
+    pub(crate) storing: BTreeMap<WriteId, Vec<CoordinatorRecord>>,
     /// When the last store ends: they end in order.
-    stored_ms: u64,
-    timer_ms: Option<u64>,
-    members: Vec<Member>,
-    asked: BTreeMap<GroupAsk, Asked>,
-    next_ask: u64,
+    pub(crate) stored_ms: u64,
+    pub(crate) timer_ms: Option<u64>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) asked: BTreeMap<GroupAsk, Asked>,
+    pub(crate) next_ask: u64,
     /// Who owns each partition in each generation of each group.
-    owners: BTreeMap<(usize, i32, Place), String>,
+    pub(crate) owners: BTreeMap<(usize, i32, Place), String>,
     /// What has been acknowledged or told, per group.
-    floors: BTreeMap<(usize, Place), i64>,
-    is_storm: bool,
+    pub(crate) floors: BTreeMap<(usize, Place), i64>,
+    /// The most that anybody has wanted to commit, per group: nobody is told more.
+    ceilings: BTreeMap<(usize, Place), i64>,
+    /// The generation or epoch of each group that was stored last.
+    generations: BTreeMap<String, i32>,
+    pub(crate) kinds: Vec<GroupKind>,
+    /// Topics are deleted and made anew.
+    pub(crate) changes_topics: bool,
+    /// When a name last got another topic.
+    pub(crate) created_ms: u64,
+    /// Topics that may have inherited offsets.
+    heirs: BTreeSet<usize>,
+    /// What the wider storms draw from.
+    pub(crate) wide: Rng,
+    pub(crate) is_storm: bool,
 }
 
 impl GroupWorld {
     fn new(seed: u64, trace: Trace) -> GroupWorld {
         let mut rng = Rng::new(seed);
         let mut image = ClusterImage::new();
-        let topics: Vec<TopicId> = (0..TOPICS).map(|number| TopicId([number as u8 + 1; 16])).collect();
-        for (number, topic_id) in topics.iter().enumerate() {
-            let broker = BrokerId(1);
-            let partition = Partition {
-                leader: Some(broker),
-                leader_epoch: LeaderEpoch(0),
-                partition_epoch: 0,
-                replicas: Box::new([broker]),
-                isr: Box::new([broker]),
-            };
-            let partitions = vec![partition; PARTITION_COUNT as usize];
-            let name = format!("topic-{number}");
-            let record =
-                MetadataRecord::TopicCreated { topic_id: *topic_id, name, partitions, configs: Vec::new() };
-            image.replay(&record).expect("new topics fit");
-        }
+        let topics = GroupTopics::new(&mut image);
         let settings = GroupSettings {
             initial_rebalance_delay_ms: [0, 500, 3_000][rng.below(3) as usize],
             session_timeout_ms_min: 1_000,
@@ -190,10 +223,27 @@ impl GroupWorld {
         };
         let member_count = if rng.one_in(2) { MEMBERS_MAX } else { 1 + rng.below(40) };
         let group_count = 1 + rng.below(4) as usize;
-        let kinds: Vec<bool> = (0..group_count).map(|_| rng.one_in(2)).collect();
+        let mut kinds: Vec<GroupKind> = (0..group_count)
+            .map(|_| if rng.one_in(2) { GroupKind::Consumer } else { GroupKind::Classic })
+            .collect();
         let members = (0..member_count as usize).map(|number| draw_member(number, &kinds, &mut rng));
         let mut members: Vec<Member> = members.collect();
-        align_subscriptions(&mut members);
+        let mut wide = Rng::new(seed ^ WIDE);
+        let is_wide = !wide.one_in(4);
+        let changes_topics = is_wide && wide.one_in(2);
+        for kind in kinds.iter_mut().filter(|_| is_wide) {
+            if wide.one_in(2) {
+                *kind = GroupKind::Mixed;
+            }
+        }
+        for member in members.iter_mut().filter(|member| kinds[member.group] == GroupKind::Mixed) {
+            member.is_consumer = wide.one_in(2);
+        }
+        align_subscriptions(&mut members, &kinds);
+        if changes_topics {
+            let kind_of = |member: &Member| kinds[member.group];
+            members.iter_mut().for_each(|member| be_watchful(member, kind_of(member)));
+        }
         let mut world = GroupWorld {
             rng,
             trace,
@@ -216,6 +266,13 @@ impl GroupWorld {
             next_ask: 0,
             owners: BTreeMap::new(),
             floors: BTreeMap::new(),
+            ceilings: BTreeMap::new(),
+            generations: BTreeMap::new(),
+            kinds,
+            changes_topics,
+            wide,
+            created_ms: 0,
+            heirs: BTreeSet::new(),
             is_storm: true,
         };
         world.at(0, Event::Load);
@@ -226,7 +283,7 @@ impl GroupWorld {
         world
     }
 
-    fn at(&mut self, delay_ms: u64, event: Event) {
+    pub(crate) fn at(&mut self, delay_ms: u64, event: Event) {
         self.event_count += 1;
         self.events.insert((self.now_ms + delay_ms, self.event_count), event);
     }
@@ -254,13 +311,23 @@ impl GroupWorld {
             Event::Load => self.load(),
             Event::Tick(number, life) if self.members[number].life == life => self.tick(number),
             Event::Join(number, life) if self.members[number].life == life => {
-                if self.members[number].phase == Phase::Out {
+                let member = &self.members[number];
+                if member.phase == Phase::Out && member.commits && !member.is_consumer {
+                    // What it wanted to commit goes first: all of a client's requests take one way.
+                    self.at(1, Event::Join(number, life));
+                } else if member.phase == Phase::Out {
                     self.send(number, Purpose::Join);
                 }
             }
             Event::Tick(..) | Event::Join(..) => {}
             Event::Start(number) => self.start(number),
             Event::Chaos => self.chaos(),
+            Event::Upheaval => self.upheaval(),
+            Event::Roll(number, life, is_consumer) => {
+                if self.members[number].life == life {
+                    self.roll(number, is_consumer);
+                }
+            }
         }
     }
 
@@ -270,7 +337,7 @@ impl GroupWorld {
 
     // The coordinator.
 
-    fn with(&mut self, step: impl FnOnce(&mut GroupCoordinator, &mut GroupCx<'_>)) {
+    pub(crate) fn with(&mut self, step: impl FnOnce(&mut GroupCoordinator, &mut GroupCx<'_>)) {
         let now = self.now();
         let Some(coordinator) = &mut self.coordinator else { return };
         step(coordinator, &mut GroupCx { now, image: &self.image, rng: &mut self.rng });
@@ -321,21 +388,39 @@ impl GroupWorld {
     }
 
     fn append(&mut self, records: Vec<CoordinatorRecord>) {
+        let mut over: BTreeMap<String, i32> = BTreeMap::new();
         for record in &records {
             self.hash.bytes(&record.key);
             self.hash.bytes(record.value.as_deref().unwrap_or_default());
-            // A group that has neither members nor offsets is forgotten, and its generations begin again.
-            let id = record.key.strip_prefix(&[0, 2, 0, 7]).or(record.key.strip_prefix(&[0, 3, 0, 7]));
-            if let (Some(id), None) = (id, &record.value) {
-                self.owners.retain(|(group, ..), _| format!("group-{group}").as_bytes() != id);
+            match generation_of(record) {
+                Some((group, Some(generation))) => {
+                    // A group that changes its kind goes on with its generations.
+                    let goes_on = over.get(&group).is_some_and(|before| generation >= *before);
+                    if goes_on {
+                        over.remove(&group);
+                        self.outcome.moves += 1;
+                    }
+                    self.generations.insert(group, generation);
+                }
+                Some((group, None)) => {
+                    let before = self.generations.get(&group).copied().unwrap_or_default();
+                    over.insert(group, before);
+                }
+                None => {}
             }
         }
+        // A group that is forgotten, or has had no members, begins again.
+        self.owners.retain(|(group, ..), _| !over.contains_key(&format!("group-{group}")));
         self.log.extend(records);
     }
 
     /// The coordinator is gone; what was being stored may be there nevertheless, but not without what was before it.
-    fn crash(&mut self, keeps_some: bool) {
+    pub(crate) fn crash(&mut self, keeps_some: bool) {
         self.outcome.crashes += 1;
+        // The tombstones of a topic's offsets may be lost; records do not say of which topic of a name an offset is.
+        if self.created_ms + 1_000 > self.now_ms {
+            self.heirs.extend(self.topics.living().into_iter().flatten());
+        }
         let kept = if keeps_some { self.rng.below(self.storing.len() as u64 + 1) as usize } else { 0 };
         let storing = core::mem::take(&mut self.storing);
         self.append(storing.into_values().take(kept).flatten().collect());
@@ -372,12 +457,15 @@ impl GroupWorld {
     }
 
     /// What was acknowledged is there.
-    fn check_floors(&self, coordinator: &GroupCoordinator) {
-        for (&(group, (topic, partition)), &floor) in self.floors.iter().filter(|(_, floor)| **floor >= 0) {
+    pub(crate) fn check_floors(&self, coordinator: &GroupCoordinator) {
+        let known = |((_, (topic, _)), floor): &(&(usize, Place), &i64)| {
+            **floor >= 0 && self.topics.is_living(*topic)
+        };
+        for (&(group, (topic, partition)), &floor) in self.floors.iter().filter(known) {
             let slot = coordinator.group(&format!("group-{group}")).expect("a group with offsets is kept");
             let index = corelane_base::id::PartitionIndex(partition);
-            let stored =
-                slot.offsets.get(&format!("topic-{topic}"), index).map_or(-1, |offset| offset.offset);
+            let name = topic_name(self.topics.name_of(topic));
+            let stored = slot.offsets.get(&name, index).map_or(-1, |offset| offset.offset);
             assert!(
                 stored >= floor,
                 "group {group} was told {floor} of {topic}-{partition}, stored is {stored}"
@@ -399,8 +487,14 @@ impl GroupWorld {
 
     // The members.
 
-    fn send(&mut self, number: usize, purpose: Purpose) {
+    pub(crate) fn send(&mut self, number: usize, purpose: Purpose) {
         let member = &mut self.members[number];
+        if let Purpose::Commit(positions) = &purpose {
+            for (place, position) in positions {
+                let ceiling = self.ceilings.entry((member.group, *place)).or_insert(-1);
+                *ceiling = (*ceiling).max(*position);
+            }
+        }
         let command = member.request(&purpose, &self.topics);
         let (ask, sent_ms) = (GroupAsk(self.next_ask), self.now_ms);
         self.next_ask += 1;
@@ -417,7 +511,7 @@ impl GroupWorld {
         self.at(delay, Event::Deliver(ask));
     }
 
-    fn start(&mut self, number: usize) {
+    pub(crate) fn start(&mut self, number: usize) {
         if self.members[number].phase == Phase::Down {
             self.members[number].start();
             self.send(number, Purpose::Join);
@@ -438,6 +532,12 @@ impl GroupWorld {
         }
         if self.members[number].is_consumer {
             self.reconcile(number);
+        }
+        let member = &mut self.members[number];
+        let is_reading = member.phase == Phase::Reading && !member.is_consumer;
+        if is_reading && self.changes_topics && member.sees_other_topics(&self.topics.living()) {
+            let wish = member.join_again();
+            return self.grant(number, wish);
         }
         let member = &mut self.members[number];
         if member.phase == Phase::Reading && !member.owned.is_empty() && !member.commits {
@@ -505,7 +605,7 @@ impl GroupWorld {
         self.grant(asked.member, wish);
     }
 
-    fn grant(&mut self, number: usize, wish: Wish) {
+    pub(crate) fn grant(&mut self, number: usize, wish: Wish) {
         match wish {
             Wish::Nothing => {}
             Wish::Send(purpose) => self.send(number, purpose),
@@ -525,7 +625,7 @@ impl GroupWorld {
         self.outcome.assigned += 1;
         let member = &mut self.members[number];
         let (group, generation) = (member.group, member.generation);
-        let places = decode_places(assignment);
+        let places = assigned(assignment, &self.topics.living());
         self.trace.line(|| format!("{} m{number} has {places:?} in {generation}", self.now_ms));
         self.own(number, group, generation, places.iter().copied());
         let member = &mut self.members[number];
@@ -568,16 +668,24 @@ impl GroupWorld {
     ) -> BTreeMap<Place, i64> {
         let mut offsets = BTreeMap::new();
         for topic in topics {
-            let number = self.topics.iter().position(|id| *id == topic.id).expect("what was asked for");
+            let number = self.topics.number_of(topic.id);
             for partition in &topic.partitions {
+                let is_gone = !self.topics.is_living(number);
+                assert!(partition.error.is_none() || is_gone, "{:?} of topic {number}", partition.error);
                 offsets.insert((number, partition.index.0), partition.offset);
             }
         }
         assert_eq!(offsets.len(), floors.len(), "everything asked for is answered");
-        for (place, floor) in floors {
+        for (place, floor) in floors.iter().filter(|(place, _)| self.topics.is_living(place.0)) {
             self.outcome.fetched += 1;
             let told = offsets[place];
             assert!(told >= *floor, "group {group} was told {floor} of {place:?} before, now {told}");
+            let ceiling = self.ceilings.get(&(group, *place)).copied().unwrap_or(-1);
+            let is_heir = self.heirs.contains(&place.0);
+            assert!(
+                told <= ceiling || is_heir,
+                "group {group} is told {told} of {place:?}, of which it read {ceiling}"
+            );
             let known = self.floors.entry((group, *place)).or_insert(-1);
             *known = (*known).max(told);
         }
@@ -644,13 +752,14 @@ impl GroupWorld {
         let member = &mut self.members[number];
         member.phase = Phase::Reading;
         member.says_all = false;
-        member.generation = answer.member_epoch;
+        let (before, epoch) = (member.generation, answer.member_epoch);
+        assert!(epoch >= before, "m{number} goes back from epoch {before} to {epoch}");
+        member.generation = epoch;
         let Some(assignment) = &answer.assignment else { return };
         self.outcome.assigned += 1;
-        let topic_of =
-            |id: TopicId| self.topics.iter().position(|known| *known == id).expect("a topic of ours");
+        let topics = &self.topics;
         let places = assignment.iter().flat_map(|topic| {
-            topic.partitions.iter().map(move |partition| (topic_of(topic.topic_id), partition.0))
+            topic.partitions.iter().map(move |partition| (topics.number_of(topic.topic_id), partition.0))
         });
         let places: BTreeSet<Place> = places.collect();
         self.trace
@@ -692,92 +801,6 @@ impl GroupWorld {
         }
         self.reconcile(number);
     }
-
-    // The storm.
-
-    fn chaos(&mut self) {
-        if !self.is_storm {
-            return;
-        }
-        let delay = 1 + self.rng.below(4_000);
-        self.at(delay, Event::Chaos);
-        let number = self.rng.below(self.members.len() as u64) as usize;
-        match self.rng.below(20) {
-            0..=5 => self.start(number),
-            6..=9 => {
-                if self.members[number].phase != Phase::Down {
-                    self.trace.line(|| format!("{} m{number} crashes", self.now_ms));
-                    self.outcome.departures += 1;
-                    self.members[number].stop();
-                    // A static member's next process is there before its session ends, or after.
-                    let delay = self.rng.below(40_000);
-                    self.at(delay, Event::Start(number));
-                }
-            }
-            10..=14 => {
-                if self.members[number].is_in() {
-                    self.outcome.departures += 1;
-                    self.send(number, Purpose::Leave);
-                    self.members[number].stop();
-                }
-            }
-            15..=17 => {
-                let delay = self.rng.below(2 * SESSION_MS_MAX);
-                self.members[number].stalled_until_ms = self.now_ms + delay;
-            }
-            18 => {
-                if self.coordinator.is_some() && self.rng.one_in(2) {
-                    self.trace.line(|| format!("{} the coordinator crashes", self.now_ms));
-                    self.crash(true);
-                }
-            }
-            _ => {
-                // Members of one group start together.
-                let group = self.members[number].group;
-                let waiting: Vec<usize> =
-                    (0..self.members.len()).filter(|&at| self.members[at].group == group).collect();
-                waiting.into_iter().for_each(|at| self.start(at));
-            }
-        }
-    }
-
-    fn calm_down(&mut self) {
-        self.trace.line(|| format!("{} calm", self.now_ms));
-        self.is_storm = false;
-        self.members.iter_mut().for_each(|member| member.stalled_until_ms = 0);
-        self.events.retain(|_, event| !matches!(event, Event::Start(_) | Event::Chaos));
-    }
-
-    /// Everybody alive has its part, and the parts are everything that anybody wants.
-    fn check_calm(&mut self) {
-        let coordinator = self.coordinator.as_ref().expect("a coordinator is loaded in time");
-        coordinator.check_invariants();
-        self.check_floors(coordinator);
-        let mut owned: BTreeMap<usize, Vec<Place>> = BTreeMap::new();
-        let mut wanted: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
-        let mut generations: BTreeMap<usize, i32> = BTreeMap::new();
-        for member in self.members.iter().filter(|member| member.phase != Phase::Down) {
-            let Member { number, group, phase, .. } = member;
-            assert_eq!(*phase, Phase::Reading, "m{number} of group {group} has its part in time");
-            assert_eq!(member.target, None, "m{number} of group {group} has its part in time");
-            let generation = generations.entry(*group).or_insert(member.generation);
-            assert_eq!(*generation, member.generation, "m{number} is in the group's generation");
-            owned.entry(*group).or_default().extend(member.owned.keys());
-            let topics = member.topics.iter();
-            let places =
-                topics.flat_map(|topic| (0..PARTITION_COUNT).map(move |partition| (*topic, partition)));
-            wanted.entry(*group).or_default().extend(places);
-        }
-        for (group, mut places) in owned {
-            places.sort_unstable();
-            let wanted: Vec<Place> = wanted.remove(&group).unwrap_or_default().into_iter().collect();
-            assert_eq!(places, wanted, "the parts of group {group} are everything, once");
-        }
-        // A second is more than any store takes.
-        let is_forgotten = |asked: &&Asked| asked.owed && self.now_ms - asked.sent_ms > 1_000;
-        let owed = self.asked.values().filter(is_forgotten).count();
-        assert_eq!(owed, 0, "nothing is left without an answer");
-    }
 }
 
 /// What a member does when a heartbeat or the like is refused.
@@ -795,15 +818,14 @@ fn on_trouble(member: &mut Member, error: GroupError) -> Wish {
     }
 }
 
-/// `kinds` says which groups are consumer groups.
-fn draw_member(number: usize, kinds: &[bool], rng: &mut Rng) -> Member {
+fn draw_member(number: usize, kinds: &[GroupKind], rng: &mut Rng) -> Member {
     let group = rng.below(kinds.len() as u64) as usize;
-    let mut topics: Vec<usize> = (0..TOPICS).filter(|_| rng.one_in(2)).collect();
+    let mut topics: Vec<usize> = (0..NAMES).filter(|_| rng.one_in(2)).collect();
     if topics.is_empty() {
-        topics.push(rng.below(TOPICS as u64) as usize);
+        topics.push(rng.below(NAMES as u64) as usize);
     }
     let mut member = Member::new(number, group, topics);
-    member.is_consumer = kinds[group];
+    member.is_consumer = kinds[group] == GroupKind::Consumer;
     member.session_ms = 5_000 + rng.below(SESSION_MS_MAX - 5_000) as i32;
     member.rebalance_ms = 5_000 + rng.below(REBALANCE_MS_MAX - 5_000) as i32;
     member.is_new_client = !rng.one_in(4);
@@ -814,17 +836,43 @@ fn draw_member(number: usize, kinds: &[bool], rng: &mut Rng) -> Member {
     member
 }
 
-/// Processes that are one static member of a classic group subscribe to the same topics. A stable group takes over a
+/// Processes that are one static member of a group that is, or may be, classic subscribe to the same topics. A stable group takes over a
 /// static member that comes back without a rebalance, whatever it subscribes to by then, as Kafka does
 /// (`GroupMetadataManager.updateStaticMemberThenRebalanceOrCompleteJoin`): nobody would be given the partitions of a
 /// topic that only the new process wants until something else starts a rebalance.
-fn align_subscriptions(members: &mut [Member]) {
+fn align_subscriptions(members: &mut [Member], kinds: &[GroupKind]) {
     let mut first: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
-    for member in members.iter_mut().filter(|member| !member.is_consumer) {
+    for member in members.iter_mut().filter(|member| kinds[member.group] != GroupKind::Consumer) {
         if let Some(instance_id) = member.instance_id.clone() {
             let topics = first.entry((member.group, instance_id)).or_insert_with(|| member.topics.clone());
             member.topics.clone_from(topics);
         }
+    }
+}
+
+/// Makes a member one of those that notice changed topics. In a classic group that is the leader's duty, and two kinds of
+/// members do not know that it is theirs, with Kafka's coordinator as with ours: a static leader that comes back and
+/// speaks no version that says so (KIP-814), and whoever leads a group that became classic because a static member came
+/// back with the old protocol, which is not rebalanced.
+fn be_watchful(member: &mut Member, kind: GroupKind) {
+    member.is_new_client |= member.instance_id.is_some();
+    if kind == GroupKind::Mixed {
+        member.instance_id = None;
+    }
+}
+
+/// Of a group's own record: which group, and its generation or epoch. `None` in its place: the group is gone.
+fn generation_of(record: &CoordinatorRecord) -> Option<(String, Option<i32>)> {
+    let text = |id: &[u8]| String::from_utf8(id.to_vec()).expect("our own id");
+    let value = record.value.as_deref();
+    if let Some(id) = record.key.strip_prefix(&[0, 2, 0, 7]) {
+        let group = value.map(|value| records::read_group(value).expect("what was written is read"));
+        return Some((text(id), group.map(|group| group.generation)));
+    }
+    let id = record.key.strip_prefix(&[0, 3, 0, 7])?;
+    match ConsumerRecord::decode(&record.key, value).expect("what was written is read").1 {
+        ConsumerRecord::Group(group) => Some((text(id), group.map(|group| group.epoch))),
+        other => panic!("{other:?} under the key of a group"),
     }
 }
 
@@ -845,6 +893,8 @@ fn compacted(log: &[CoordinatorRecord]) -> Vec<CoordinatorRecord> {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use corelane_control::groups::consumer::record::GroupEpoch;
 
     use super::*;
 
@@ -882,12 +932,33 @@ mod tests {
                 leader_epoch: -1,
                 metadata: String::new(),
             };
-            let id = world.topics[place.0];
+            let id = world.topics.id(place.0);
             let topic = FetchedTopic { name: String::new(), id, partitions: vec![partition] };
             world.check_fetched(0, &BTreeMap::from([(place, 7)]), &[topic]);
         };
+        let told = |world: &mut GroupWorld, offset: i64| {
+            world.ceilings.insert((0, place), 8);
+            told(world, offset);
+        };
         assert!(!is_caught(|world| told(world, 7)));
+        assert!(!is_caught(|world| told(world, 8)));
         assert!(is_caught(|world| told(world, 6)), "a committed offset went back");
+        assert!(is_caught(|world| told(world, 9)), "nobody has committed that");
+        assert!(!is_caught(|world| {
+            world.topics.delete(0, &mut world.image);
+            told(world, -1);
+        }));
+        let epoch = |world: &mut GroupWorld, member_epoch: i32| {
+            let answer = ConsumerHeartbeatAnswer {
+                member_id: String::new(),
+                member_epoch,
+                heartbeat_interval_ms: 0,
+                assignment: None,
+            };
+            world.consumer_told(0, &answer);
+        };
+        assert!(!is_caught(|world| [3, 3, 4].into_iter().for_each(|told| epoch(world, told))));
+        assert!(is_caught(|world| [3, 2].into_iter().for_each(|told| epoch(world, told))));
         assert!(is_caught(|world| {
             world.floors.insert((0, place), 7);
             world.check_floors(&GroupCoordinator::new(GroupSettings::default()));
@@ -900,5 +971,25 @@ mod tests {
             member.expect("somebody reads").owned.pop_first();
             world.check_calm();
         }));
+    }
+
+    #[test]
+    fn owners_are_kept_as_long_as_a_group_goes_on() {
+        let is_kept = |after: Option<i32>| {
+            let mut world = GroupWorld::new(1, Trace::default());
+            let group = |epoch: i32| {
+                let epoch = GroupEpoch { epoch, metadata_hash: 0 };
+                ConsumerRecord::Group(Some(epoch)).encode("group-0")
+            };
+            world.append(vec![group(5)]);
+            world.own(0, 0, 5, [(0, 5)].into_iter());
+            let mut records = vec![ConsumerRecord::Group(None).encode("group-0")];
+            records.extend(after.map(group));
+            world.append(records);
+            !world.owners.is_empty()
+        };
+        assert!(is_kept(Some(5)), "it has changed its kind");
+        assert!(!is_kept(Some(1)), "it has begun again");
+        assert!(!is_kept(None), "it is gone");
     }
 }

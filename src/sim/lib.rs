@@ -31,8 +31,11 @@ pub mod auditor;
 pub mod vandal;
 pub mod plan;
 pub mod world;
+pub mod group_topics;
+mod group_wire;
 pub mod group_member;
 pub mod group_world;
+mod group_storm;
 pub mod fuzz;
 #[cfg(test)]
 mod smoke_tests;

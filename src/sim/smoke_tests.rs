@@ -22,8 +22,8 @@ const LOG_SEEDS_FRESH: u64 = 20;
 const COMPACT_SEEDS_FRESH: u64 = 20;
 const BROKER_SEEDS_FRESH: u64 = 3;
 /// The same for groups.
-const GROUP_SEEDS: &[u64] = &[1, 2, 3, 351_484_870];
-const GROUP_SEEDS_FRESH: u64 = 5;
+const GROUP_SEEDS: &[u64] = &[1, 2, 3, 903, 905, 351_484_870];
+const GROUP_SEEDS_FRESH: u64 = 3;
 const FUZZ_ITERATIONS: u64 = 2_000;
 
 fn entropy() -> u64 {
@@ -104,6 +104,7 @@ fn smoke_of_groups_with_known_seeds() {
     }
     assert!(sum.assigned > 100 && sum.commits > 100 && sum.fetched > 1000, "the runs do something: {sum:?}");
     assert!(sum.departures > 10 && sum.crashes > 1, "and are disturbed: {sum:?}");
+    assert!(sum.rolls > 10 && sum.moves > 2 && sum.topic_changes > 5, "groups move, topics change: {sum:?}");
 }
 
 #[test]

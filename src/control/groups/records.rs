@@ -15,7 +15,8 @@
 //! From version 4 on strings, bytes and arrays are compact. All versions are read. Written are version 3 of both, and
 //! of an offset with its own expiry version 1, as Kafka did before 4.1: since then it writes version 4 of offsets,
 //! which lag monitors of old (Burrow 1.2) drop without a word. What is lost with it is the topic's id, which only
-//! matters for a topic that is deleted and created again while the coordinator is down.
+//! matters for a topic that is deleted and created again while the coordinator is down, or goes down before the
+//! tombstones of its offsets are stored: the old offsets then count as the new topic's, as they do in Kafka.
 
 use corelane_base::id::{PartitionIndex, TopicId};
 
