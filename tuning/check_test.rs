@@ -288,7 +288,7 @@ fn memory() {
     let tree = Tree::good();
     tree.put("/proc/sys/vm/swappiness", "60");
     tree.put("/proc/swaps", "Filename\tType\tSize\tUsed\tPriority");
-    assert_eq!(worst(&tree.host(), "vm.swappiness").note, "there is no swap");
+    assert_eq!(worst(&tree.host(), "vm.swappiness").is, "60, but there is no swap");
     let huge = "/sys/kernel/mm/transparent_hugepage/enabled";
     check("vm.transparent-hugepages", huge, "[always] madvise never", CouldBeBetter, "always");
     check("vm.transparent-hugepages", huge, "always madvise [never]", Good, "");

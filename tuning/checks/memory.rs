@@ -37,13 +37,12 @@ fn swappiness(host: &Host) -> Finding {
         Ok(is) => is,
         Err(why) => return Finding::untold(&SWAPPINESS, "", want, why),
     };
-    let finding = Finding::new(&SWAPPINESS, "", is, want);
     // The first line is the heading.
     let without_swap = host.root.text("/proc/swaps").is_ok_and(|text| text.lines().count() == 1);
     match is {
-        _ if is <= SWAPPINESS_MAX => finding,
-        _ if without_swap => finding.noted("there is no swap"),
-        _ => finding.judged(Verdict::CouldBeBetter).mended_by(path, 1),
+        _ if is <= SWAPPINESS_MAX => Finding::new(&SWAPPINESS, "", is, want),
+        _ if without_swap => Finding::new(&SWAPPINESS, "", format!("{is}, but there is no swap"), want),
+        _ => Finding::new(&SWAPPINESS, "", is, want).judged(Verdict::CouldBeBetter).mended_by(path, 1),
     }
 }
 
