@@ -35,6 +35,7 @@ pub mod group_topics;
 mod group_wire;
 pub mod group_member;
 pub mod group_world;
+mod group_clients;
 mod group_storm;
 pub mod fuzz;
 #[cfg(test)]
