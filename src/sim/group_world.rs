@@ -228,21 +228,7 @@ impl GroupWorld {
         let members = (0..member_count as usize).map(|number| draw_member(number, &kinds, &mut rng));
         let mut members: Vec<Member> = members.collect();
         let mut wide = Rng::new(seed ^ WIDE);
-        let is_wide = !wide.one_in(4);
-        let changes_topics = is_wide && wide.one_in(2);
-        for kind in kinds.iter_mut().filter(|_| is_wide) {
-            if wide.one_in(2) {
-                *kind = GroupKind::Mixed;
-            }
-        }
-        for member in members.iter_mut().filter(|member| kinds[member.group] == GroupKind::Mixed) {
-            member.is_consumer = wide.one_in(2);
-        }
-        align_subscriptions(&mut members, &kinds);
-        if changes_topics {
-            let kind_of = |member: &Member| kinds[member.group];
-            members.iter_mut().for_each(|member| be_watchful(member, kind_of(member)));
-        }
+        let changes_topics = widen(&mut kinds, &mut members, &mut wide);
         let mut world = GroupWorld {
             rng,
             trace,
@@ -501,6 +487,25 @@ fn draw_member(number: usize, kinds: &[GroupKind], rng: &mut Rng) -> Member {
         member.instance_id = Some(format!("static{}", number - number % (1 + rng.below(2) as usize)));
     }
     member
+}
+
+/// Makes a wider storm of most: some groups are mixed, and in half of the runs topics change, which is returned.
+fn widen(kinds: &mut [GroupKind], members: &mut [Member], wide: &mut Rng) -> bool {
+    let is_wide = !wide.one_in(4);
+    let changes_topics = is_wide && wide.one_in(2);
+    for kind in kinds.iter_mut().filter(|_| is_wide) {
+        if wide.one_in(2) {
+            *kind = GroupKind::Mixed;
+        }
+    }
+    for member in members.iter_mut().filter(|member| kinds[member.group] == GroupKind::Mixed) {
+        member.is_consumer = wide.one_in(2);
+    }
+    align_subscriptions(members, kinds);
+    if changes_topics {
+        members.iter_mut().for_each(|member| be_watchful(member, kinds[member.group]));
+    }
+    changes_topics
 }
 
 /// Processes that are one static member of a group that is, or may be, classic subscribe to the same topics. A stable group takes over a
