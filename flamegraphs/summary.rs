@@ -1,4 +1,5 @@
-//! Where the time went, in a table: shares of user and kernel, of components, of the functions that ran themselves.
+//! Where the time went, in a table: shares of user and kernel, of components, of the broker's functions with all that they
+//! called outside it, of the functions that ran themselves.
 //!
 //! A component is what a sample's time is for, seen from its innermost frame outwards: in the kernel the first frame that
 //! belongs to a part in the table below, in the broker the first crate that is not the standard library. So a `memcpy`
@@ -145,6 +146,8 @@ pub struct Summary {
     pub kernel_ns: u64,
     /// By component; the largest first.
     pub components: Vec<(String, u64)>,
+    /// By the broker's innermost function, with what libraries and the kernel did for it; the largest first.
+    pub askers: Vec<(String, u64)>,
     /// By the function that ran; the largest first.
     pub functions: Vec<(String, u64)>,
 }
@@ -152,7 +155,7 @@ pub struct Summary {
 impl Summary {
     /// Sums a profile up.
     pub fn of(stacks: &Stacks) -> Summary {
-        let (mut components, mut functions) = (BTreeMap::new(), BTreeMap::new());
+        let (mut components, mut askers, mut functions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut total_ns, mut kernel_ns) = (0, 0);
         for (stack, &ns) in stacks {
             // The first is the thread's name.
@@ -161,9 +164,16 @@ impl Summary {
             total_ns += ns;
             kernel_ns += if innermost.ends_with(KERNEL_MARK) { ns } else { 0 };
             *components.entry(component(&frames)).or_default() += ns;
+            *askers.entry(asker(&frames)).or_default() += ns;
             *functions.entry(innermost.to_owned()).or_default() += ns;
         }
-        Summary { total_ns, kernel_ns, components: ranked(components), functions: ranked(functions) }
+        Summary {
+            total_ns,
+            kernel_ns,
+            components: ranked(components),
+            askers: ranked(askers),
+            functions: ranked(functions),
+        }
     }
 
     /// A paragraph and a table in Markdown.
@@ -177,16 +187,18 @@ impl Summary {
                 share(self.kernel_ns),
             ),
             String::new(),
-            "| component | | function, by its own time | |".to_owned(),
-            "|---|--:|---|--:|".to_owned(),
+            "| component | | broker's function, with what it called outside | | function, by its own time | |".to_owned(),
+            "|---|--:|---|--:|---|--:|".to_owned(),
         ];
         let cells = |row: Option<&(String, u64)>, quote: &str| match row {
             Some((name, ns)) => format!("{quote}{name}{quote} | {}", share(*ns)),
             None => " | ".to_owned(),
         };
-        let rows = self.components.len().max(self.functions.len()).min(ROWS_MAX);
+        let rows = self.components.len().max(self.askers.len()).max(self.functions.len()).min(ROWS_MAX);
         lines.extend((0..rows).map(|at| {
-            format!("| {} | {} |", cells(self.components.get(at), ""), cells(self.functions.get(at), "`"))
+            let component = cells(self.components.get(at), "");
+            let asker = cells(self.askers.get(at), "`");
+            format!("| {component} | {asker} | {} |", cells(self.functions.get(at), "`"))
         }));
         lines.join("\n")
     }
@@ -211,6 +223,13 @@ fn component(frames: &[&str]) -> String {
         return part.unwrap_or("kernel: other").to_owned();
     }
     inner.find_map(|frame| crate_of(frame)).unwrap_or_else(|| "libraries, unnamed".to_owned())
+}
+
+/// The broker's innermost function, without its crate's prefix.
+fn asker(frames: &[&str]) -> String {
+    let of_broker = |frame: &&&str| frame.trim_start_matches('<').starts_with("corelane");
+    let name = frames.iter().rev().find(of_broker).copied().unwrap_or("(none known)");
+    name.replace("corelane_", "").replace("corelane::", "")
 }
 
 /// The crate a function belongs to, the broker's own with its first module; none for who works for callers.
@@ -270,7 +289,8 @@ mod tests {
         let text = summary.to_markdown();
         for part in [
             "30.0 % in the broker's code, 70.0 % in the kernel",
-            "| broker: rt | 25.0 % | `corelane::rt::run` | 25.0 % |",
+            "| broker: rt | 25.0 % | `log::x` | 5.0 % | `corelane::rt::run` | 25.0 % |",
+            "| kernel: io_uring | 70.0 % | `rt::run` | 95.0 % | `io_write_[k]` | 70.0 % |",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
