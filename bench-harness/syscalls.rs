@@ -1,7 +1,7 @@
 //! Counts another process's system calls, in all and by name, with `perf stat` while something happens.
 //!
 //! All calls are counted by one event, the usual ones by an event each; what those leave is `other`, so no call is lost by not
-//! being in the list. Counters in the kernel, nothing is recorded: a call costs the process 0.1 to 0.2 us more, so
+//! being in the list. Counters in the kernel, nothing is recorded: a call costs the process about 0.1 us more, so
 //! figures of latency are never taken at the same time. Rejected: recording each call (`perf trace`, `perf record`) costs over 1 us
 //! and loses some; a histogram in the kernel (`hist:keys=id`) costs least, but many kernels are built without.
 
