@@ -558,6 +558,15 @@ impl Log {
         Ok(Appended { base_offset, last_offset: stamped.last_offset(), log_append_time, duplicate: false })
     }
 
+    /// Whether `append` would find this batch of an idempotent producer stored already, and so neither store it nor need
+    /// room for it.
+    #[must_use]
+    pub fn is_stored(&self, batch: &[u8]) -> bool {
+        let header = batch::peek(batch).ok().flatten();
+        let verdict = header.map(|header| self.producers.check(&header));
+        self.state == LogState::Online && matches!(verdict, Some(Ok(Verdict::Duplicate { .. })))
+    }
+
     /// A leader's epochs never fall. If the log knows a later one, a bit of a stored batch's leader epoch has flipped,
     /// which no checksum covers: everything that depends on epochs is wrong from here on.
     fn on_stale_epoch(&mut self, follower: bool) -> AppendError {

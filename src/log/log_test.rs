@@ -6,6 +6,7 @@ use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, WallMs};
 
 use crate::batch::TimestampType;
+use crate::checkpoint::Checkpoint;
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::log::{AppendOrigin, LogCx, LogState, ReadStart};
 use crate::rig_test::{Rig, base_offsets, cx, seed, settings};
@@ -377,6 +378,27 @@ fn memory_durability_shows_at_the_end_of_the_turn_and_writes_behind() {
     rig.settle();
     rig.clean_restart();
     rig.check_all(10_000);
+}
+
+#[test]
+fn a_log_start_once_stored_stands_in_every_later_checkpoint() {
+    let mut rig = Rig::new(12, LogSettings { durability: Durability::Write, ..settings() });
+    // Until a checkpoint says that the log is relaxed its commits are synced.
+    rig.append(500).unwrap();
+    rig.append(500).unwrap();
+    rig.settle();
+    let start = rig.log.delete_records(Offset(1), cx!(rig)).unwrap();
+    // Something waits to be written, so the checkpoint describes the log as it was.
+    rig.append(500).unwrap();
+    rig.store_checkpoint();
+    assert_eq!((start, rig.log.start_stored()), (Offset(1), Offset(1)));
+    rig.end_turn();
+    let write = rig.write_under_way().expect("a commit");
+    rig.complete(write);
+    assert!(rig.log.unsynced);
+    let stored = rig.log.checkpoint();
+    let checkpoint = Checkpoint::decode(&stored, 10).expect("just encoded");
+    assert_eq!(checkpoint.log_start_offset, Offset(1));
 }
 
 #[test]

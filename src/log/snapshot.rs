@@ -46,7 +46,7 @@ impl Log {
     }
 
     /// The log start that `checkpoint` would hold now. Never beyond what a power failure leaves: a log that begins
-    /// behind its own end could give offsets twice.
+    /// behind its own end could give offsets twice. Never before what is stored already, whatever is unsynced since.
     #[must_use]
     pub fn start_storable(&self) -> Offset {
         let safe = if self.unsynced {
@@ -56,7 +56,7 @@ impl Log {
         } else {
             self.written_offset
         };
-        self.log_start_offset.min(safe)
+        self.log_start_offset.min(safe.max(self.stored.log_start_offset))
     }
 
     /// The end that the last stored checkpoint vouches for: not even a power failure takes what lies before it.
