@@ -333,15 +333,18 @@ impl Owner {
             partition.traffic.produce_requests += 1;
         }
         // What coordinators store is little, and without it consumers could not go on: it may use the reserve.
-        if self.disk_full && !ask.hosted {
-            partition.traffic.produce_failed += 1;
-            return refused(ErrorCode::KafkaStorageError);
-        }
-        if !ask.hosted && !self.has_tail_room(batch.len()) {
-            self.partition(slot).traffic.produce_failed += 1;
-            return refused(ErrorCode::RequestTimedOut);
-        }
+        let no_room = match self.disk_full {
+            _ if ask.hosted => None,
+            true => Some(ErrorCode::KafkaStorageError),
+            false => (!self.has_tail_room(batch.len())).then_some(ErrorCode::RequestTimedOut),
+        };
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
+        // What is stored already needs no room. Were it refused, batches behind it would be stored and acknowledged first,
+        // and after five of them the log could no longer tell that it has this one.
+        if let Some(error) = no_room.filter(|_| !partition.log.is_stored(batch)) {
+            partition.traffic.produce_failed += 1;
+            return refused(error);
+        }
         if !partition.deferred.is_empty() {
             return self.defer(slot, Deferred { origin, ask, index, batch: Bytes::copy_from_slice(batch) });
         }
