@@ -109,7 +109,7 @@ impl GroupMember {
 
     /// Sends a heartbeat if one is due or there is something to say. Errors: what does not pass in time.
     pub fn beat(&mut self, client: &mut Client) -> Result<Change, ClientError> {
-        if Instant::now() < self.next_beat() {
+        if !self.changed && Instant::now() < self.beat_at {
             return Ok(Change::default());
         }
         let deadline = client.deadline();
