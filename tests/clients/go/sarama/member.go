@@ -85,9 +85,7 @@ func (h *handler) handle(session sarama.ConsumerGroupSession, partition int32, b
 func (h *handler) commit(session sarama.ConsumerGroupSession, partition int32, end int64) error {
 	limit := time.Now().Add(member.CommitDeadline)
 	for {
-		if session.Context().Err() != nil {
-			return fmt.Errorf("the session has ended")
-		}
+		// A session that ends takes commits until its claims have returned.
 		session.Commit()
 		asked := map[string][]int32{h.options.Topic: {partition}}
 		answer, err := h.admin.ListConsumerGroupOffsets(h.options.Group, asked)
@@ -98,7 +96,7 @@ func (h *handler) commit(session sarama.ConsumerGroupSession, partition int32, e
 			}
 			err = fmt.Errorf("committed %d, the broker knows %v", end, block)
 		}
-		if time.Now().After(limit) {
+		if session.Context().Err() != nil || time.Now().After(limit) {
 			return err
 		}
 	}
