@@ -148,9 +148,11 @@ fn check_text(path: &str, text: &str) -> Vec<String> {
     if path == "LICENSE" || path.ends_with(".lock") || path.ends_with("package-lock.json") {
         return complaints;
     }
+    // A picture carries the script of the library that has drawn it.
+    let words: &[&str] = if path.ends_with(".svg") { &[] } else { UNFINISHED };
     for (index, line) in text.lines().enumerate() {
         let at = format!("{path}:{}", index + 1);
-        for word in UNFINISHED {
+        for word in words {
             if line.contains(word) {
                 complaints.push(format!("{at}: {word} does not reach the main branch"));
             }
