@@ -77,6 +77,9 @@ impl DiskToken {
 }
 
 /// One thing to do with the disk. Every operation is answered by exactly one completion under its token.
+///
+/// Order: of two operations of one shard that touch a common path ([`DiskOp::touches`]), the later one begins when the
+/// earlier one is done. All others run in any order, also together.
 #[derive(Debug)]
 pub enum DiskOp {
     /// Writes `parts` one behind the other at `offset` of a file opened by [`DiskOp::OpenSegment`].
@@ -181,6 +184,44 @@ pub enum DiskOp {
     Space,
 }
 
+impl DiskOp {
+    /// The paths it takes: those of files and directories, not those of open segments.
+    #[must_use]
+    pub fn paths(&self) -> [Option<&str>; 2] {
+        match self {
+            DiskOp::OpenSegment { path }
+            | DiskOp::CreateSegment { path, .. }
+            | DiskOp::Remove { path }
+            | DiskOp::List { path }
+            | DiskOp::ReadFile { path, .. }
+            | DiskOp::WriteFile { path, .. } => [Some(path), None],
+            DiskOp::Rename { from, to } => [Some(from), Some(to)],
+            DiskOp::Write { .. }
+            | DiskOp::Read { .. }
+            | DiskOp::ReadHistory { .. }
+            | DiskOp::Zero { .. }
+            | DiskOp::Sync { .. }
+            | DiskOp::Space => [None, None],
+        }
+    }
+
+    /// Whether one of its paths equals, contains or lies below `path`.
+    #[must_use]
+    pub fn touches(&self, path: &str) -> bool {
+        let below = |path: &str, of: &str| {
+            of.is_empty()
+                || path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.paths().into_iter().flatten().any(|own| below(own, path) || below(path, own))
+    }
+
+    /// Whether both touch a common path: they must not overtake each other.
+    #[must_use]
+    pub fn is_bound_to(&self, other: &DiskOp) -> bool {
+        self.paths().into_iter().flatten().any(|path| other.touches(path))
+    }
+}
+
 /// What an operation gave.
 #[derive(Debug, Clone)]
 pub enum DiskOutcome {
@@ -270,5 +311,31 @@ impl DiskQueue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_bound_when_a_path_of_one_lies_below_one_of_the_other() {
+        let list = |path: &str| DiskOp::List { path: path.to_owned() };
+        let renaming = |from: &str, to: &str| DiskOp::Rename { from: from.to_owned(), to: to.to_owned() };
+        for (a, b, expected) in [
+            (list("t/0"), list("t/0"), true),
+            (list("t/0"), list("t/0/a"), true),
+            (list("t"), list("t/0/a"), true),
+            (list("t/0"), list("t/01"), false),
+            (list("t/0/a"), list("t/0/b"), false),
+            (list(""), list("t"), true),
+            (renaming("a", "b"), list("b"), true),
+            (renaming("a", "b"), renaming("c", "a"), true),
+            (renaming("a", "b"), renaming("c", "d"), false),
+            (list("t"), DiskOp::Space, false),
+        ] {
+            assert_eq!(a.is_bound_to(&b), expected, "{a:?} and {b:?}");
+            assert_eq!(b.is_bound_to(&a), expected, "{b:?} and {a:?}");
+        }
     }
 }

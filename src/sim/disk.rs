@@ -1,8 +1,8 @@
 //! The virtual disk: every operation of the log's seam, carried out later, in another order, and not always.
 //!
 //! One disk stands for the data directory of one broker; its shards share it. An operation takes effect at one moment
-//! between submission and completion, in an order of the disk's own; only a write in flight is seen partly by reads
-//! that overlap it. What `sync` and the directory operations promise survives [`VirtualDisk::crash`], everything else
+//! between submission and completion, in an order of the disk's own as far as the seam lets it; only a write in flight is
+//! seen partly by reads that overlap it. What `sync` and the directory operations promise survives [`VirtualDisk::crash`], everything else
 //! survives it wholly, partly or not at all. [`Faults`] say what else goes wrong, and how often.
 //!
 //! Breaking the rules of direct I/O, using a handle from before a crash, or two overlapping writes in flight are our
@@ -228,7 +228,9 @@ impl VirtualDisk {
             takes = self.latency.stall_ns;
         }
         self.submitted += 1;
-        let due = Mono(now.0 + takes);
+        let bound = |other: &InFlight| other.shard == shard && other.op.is_bound_to(&op);
+        let before = self.in_flight.iter().filter(|(_, other)| bound(other)).map(|((due, _), _)| *due).max();
+        let due = Mono(now.0 + takes).max(before.unwrap_or_default());
         self.in_flight.insert((due, self.submitted), InFlight { shard, token, op });
     }
 

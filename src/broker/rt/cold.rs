@@ -94,7 +94,7 @@ impl ColdFiles {
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
-                paths: paths(&ask.op).into_iter().map(str::to_string).collect(),
+                paths: ask.op.paths().into_iter().flatten().map(str::to_string).collect(),
             });
             let (site, answers, port) =
                 (Arc::clone(&self.site), self.answers.0.clone(), Arc::clone(&self.port));
@@ -119,11 +119,10 @@ impl ColdFiles {
         let running = |long| self.running.iter().filter(|running| running.long == long).count();
         let may = |queue: &VecDeque<Ask>, other: &VecDeque<Ask>| {
             let Some(first) = queue.front() else { return false };
-            let paths = paths(&first.op);
             let free =
-                self.running.iter().all(|running| !overlap(&paths, running.paths.iter().map(String::as_str)));
-            let earlier = other.iter().take_while(|ask| ask.number < first.number);
-            free && !earlier.into_iter().any(|ask| overlap(&paths, self::paths(&ask.op).into_iter()))
+                !self.running.iter().flat_map(|running| &running.paths).any(|path| first.op.touches(path));
+            let mut earlier = other.iter().take_while(|ask| ask.number < first.number);
+            free && !earlier.any(|ask| first.op.is_bound_to(&ask.op))
         };
         if running(false) < QUICK_MAX && may(&self.quick, &self.long) {
             self.quick.pop_front()
@@ -165,52 +164,4 @@ impl ColdFiles {
 
 fn is_long(op: &DiskOp) -> bool {
     matches!(op, DiskOp::CreateSegment { .. } | DiskOp::Zero { .. })
-}
-
-/// The paths an operation touches.
-fn paths(op: &DiskOp) -> Vec<&str> {
-    match op {
-        DiskOp::OpenSegment { path }
-        | DiskOp::CreateSegment { path, .. }
-        | DiskOp::Remove { path }
-        | DiskOp::List { path }
-        | DiskOp::ReadFile { path, .. }
-        | DiskOp::WriteFile { path, .. } => vec![path],
-        DiskOp::Rename { from, to } => vec![from, to],
-        DiskOp::Write { .. }
-        | DiskOp::Read { .. }
-        | DiskOp::ReadHistory { .. }
-        | DiskOp::Zero { .. }
-        | DiskOp::Sync { .. }
-        | DiskOp::Space => Vec::new(),
-    }
-}
-
-/// Whether a path of one side equals, contains or lies below one of the other.
-fn overlap<'a>(ours: &[&str], mut theirs: impl Iterator<Item = &'a str>) -> bool {
-    let below = |path: &str, of: &str| {
-        of.is_empty() || path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    theirs.any(|their| ours.iter().any(|our| below(our, their) || below(their, our)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_overlap_when_one_lies_below_the_other() {
-        for (a, b, expected) in [
-            ("t/0", "t/0", true),
-            ("t/0", "t/0/a", true),
-            ("t/0/a", "t", true),
-            ("t/0", "t/01", false),
-            ("t/0/a", "t/0/b", false),
-            ("", "t", true),
-        ] {
-            assert_eq!(overlap(&[a], [b].into_iter()), expected, "{a:?} and {b:?}");
-            assert_eq!(overlap(&[b], [a].into_iter()), expected, "{b:?} and {a:?}");
-        }
-        assert!(!overlap(&[], ["t"].into_iter()));
-    }
 }
