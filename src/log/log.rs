@@ -868,8 +868,14 @@ impl Log {
     /// not to be acknowledged. The checkpoint says that the log is to be recovered.
     #[must_use]
     pub fn lacks_room(&self) -> bool {
+        self.stopping && self.awaits_room()
+    }
+
+    /// Whether a full disk keeps what was appended from being written. It is written when there is room again.
+    #[must_use]
+    pub fn awaits_room(&self) -> bool {
         let unwritten = self.written < self.tail.end() && self.state == LogState::Online;
-        self.stopping && self.space_full && unwritten && self.jobs.is_empty()
+        self.space_full && unwritten && self.jobs.is_empty()
     }
 
     /// Panics: if the log's state contradicts itself.

@@ -538,11 +538,17 @@ impl Owner {
         self.fail_unwritable(slot);
     }
 
-    /// When the end has begun and a full disk keeps what was appended from being written, nobody waits for it longer.
+    /// When a full disk keeps what was appended from being written, clients do not wait for room: whether their batches
+    /// will be stored is as open as after a timeout. Coordinators wait, unless the end has begun.
     fn fail_unwritable(&mut self, slot: u32) {
-        if self.sealed && self.partition(slot).log.lacks_room() {
-            self.fail_waiters(slot, ErrorCode::KafkaStorageError);
+        if !self.partition(slot).log.awaits_room() {
+            return;
         }
+        let sealed = self.sealed;
+        if sealed {
+            self.fail_deferred(slot, ErrorCode::KafkaStorageError);
+        }
+        self.fail_appended(slot, ErrorCode::KafkaStorageError, |waiter| sealed || !waiter.ask.hosted);
     }
 
     fn on_flushed(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
@@ -557,7 +563,11 @@ impl Owner {
 
     fn fail_waiters(&mut self, slot: u32, error: ErrorCode) {
         self.fail_deferred(slot, error);
-        for waiter in self.partition(slot).take_waiters() {
+        self.fail_appended(slot, error, |_| true);
+    }
+
+    fn fail_appended(&mut self, slot: u32, error: ErrorCode, which: impl Fn(&AppendWaiter) -> bool) {
+        for waiter in self.partition(slot).take_waiters(which) {
             let result = failed_append(waiter.result.index, error, Offset(-1));
             self.tell_appended(slot, waiter.origin, waiter.ask, result);
         }

@@ -124,9 +124,11 @@ impl Partition {
         }
     }
 
-    /// Takes all waiters: the log is offline or gone.
-    pub fn take_waiters(&mut self) -> VecDeque<AppendWaiter> {
-        core::mem::take(&mut self.waiters)
+    /// Takes the waiters that `which` holds for: their batches will not be durable soon.
+    pub fn take_waiters(&mut self, which: impl Fn(&AppendWaiter) -> bool) -> VecDeque<AppendWaiter> {
+        let (taken, kept) = core::mem::take(&mut self.waiters).into_iter().partition(which);
+        self.waiters = kept;
+        taken
     }
 
     /// Takes all watchers, to be asked one by one; those not yet satisfied are put back with `watch`.
