@@ -226,8 +226,8 @@ pub(crate) enum Job {
     CreateFirst { base_offset: Offset },
     /// Removal of what an earlier attempt to create the first file left behind.
     ClearFirst { base_offset: Offset },
-    /// A segment's file is being opened.
-    Open { base_offset: Offset },
+    /// A segment's file is being opened, under the name that it had then.
+    Open { base_offset: Offset, cleaned: Option<u32> },
     /// What was written to a segment without a sync, up to a position.
     Sync { base_offset: Offset, to: u32 },
     /// Zeros ahead of the tail.
@@ -724,7 +724,7 @@ impl Log {
             Job::LastBlock { at } => self.on_last_block(at, result, cx),
             Job::CreateFirst { base_offset } => self.on_first_created(base_offset, result, cx),
             Job::ClearFirst { base_offset } => self.on_first_cleared(base_offset, result, cx),
-            Job::Open { base_offset } => self.on_segment_opened(base_offset, result, cx),
+            Job::Open { base_offset, cleaned } => self.on_segment_opened(base_offset, cleaned, result, cx),
             Job::Sync { base_offset, to } => self.on_synced(base_offset, to, result, cx),
             Job::Zero { base_offset, to } => self.on_zeroed(base_offset, to, result, cx),
             Job::Next(step) => self.on_next(step, result, cx),

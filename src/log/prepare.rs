@@ -101,12 +101,14 @@ impl Log {
         }
         let path = segment.path(&dir);
         segment.file = SegmentFile::Opening;
-        self.start(Job::Open { base_offset }, DiskOp::OpenSegment { path }, cx);
+        let cleaned = segment.cleaned;
+        self.start(Job::Open { base_offset, cleaned }, DiskOp::OpenSegment { path }, cx);
     }
 
     pub(crate) fn on_segment_opened(
         &mut self,
         base_offset: Offset,
+        asked: Option<u32>,
         result: Result<DiskOutcome, DiskError>,
         cx: &mut LogCx<'_>,
     ) {
@@ -121,6 +123,11 @@ impl Log {
                 segment.on_opened(file, len);
                 self.start_commit(cx);
                 self.step_reading(cx);
+            }
+            // It was given its segment's name meanwhile.
+            Err(DiskError::Missing) if segment.cleaned != asked => {
+                segment.file = SegmentFile::Closed;
+                self.open_segment(base_offset, cx);
             }
             // What compaction made has its segment's name already: it got it after the checkpoint was taken.
             Err(DiskError::Missing) if segment.cleaned.is_some() => {

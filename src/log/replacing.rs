@@ -230,7 +230,7 @@ impl Log {
         }
         let replaced = first.base_offset..last.next_base;
         let busy = self.jobs.iter().any(|(_, job)| match job {
-            Job::Open { base_offset }
+            Job::Open { base_offset, .. }
             | Job::LoadIndex { base_offset }
             | Job::ScanIndex { base_offset, .. }
             | Job::NameNext { base_offset }
