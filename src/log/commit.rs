@@ -145,10 +145,10 @@ impl Log {
         assert!(commit.end > self.written, "a commit writes something");
         if let Some((timestamp, base_offset, at)) = self.tail.largest_timestamp(self.written, commit.end)
             && let Some(segment) = self.segment_mut(commit.base_offset)
-            && segment.written_max.is_none_or(|known| timestamp > known.timestamp)
+            && segment.unflushed_max.is_none_or(|known| timestamp > known.timestamp)
         {
             let position = (at - segment.start) as u32;
-            segment.written_max = Some(MaxTimestamp { timestamp, base_offset, position });
+            segment.unflushed_max = Some(MaxTimestamp { timestamp, base_offset, position });
         }
         self.progress.committed =
             Some(Committed { bytes: commit.end - self.written, started: commit.started });
@@ -163,11 +163,29 @@ impl Log {
             }
             Durability::Memory => {}
         }
+        self.publish_maxima();
         self.publish_captured();
         self.on_segments_written(cx);
         self.sync_if_wanted(false, cx);
         self.store_last_index(cx);
         self.prepare_ahead(cx);
+    }
+
+    /// Once all that is written is flushed, its largest timestamps are for everybody to see.
+    pub(crate) fn publish_maxima(&mut self) {
+        if self.flushed_offset < self.written_offset {
+            return;
+        }
+        let end = self.segments.partition_point(|segment| segment.start < self.written);
+        for segment in self.segments.range_mut(..end).rev() {
+            if segment.end() <= self.maxima_to {
+                break;
+            }
+            let known = segment.flushed_max;
+            let larger = |max: &MaxTimestamp| known.is_none_or(|known| max.timestamp > known.timestamp);
+            segment.flushed_max = segment.unflushed_max.take().filter(larger).or(known);
+        }
+        self.maxima_to = self.written;
     }
 
     /// Notes that there was no room; `tick` asks again.

@@ -391,6 +391,8 @@ pub struct Log {
     pub(crate) written: u64,
     /// Offset at `written`.
     pub(crate) written_offset: Offset,
+    /// Up to this log address the segments' `flushed_max` is made up.
+    pub(crate) maxima_to: u64,
     pub(crate) last_block: LastBlock,
     pub(crate) commit: Option<Commit>,
     pub(crate) next: NextSegment,
@@ -478,6 +480,7 @@ impl Log {
             flushed_offset: Offset(0),
             written: FIRST_ADDRESS,
             written_offset: Offset(0),
+            maxima_to: 0,
             last_block: LastBlock::Known(Bytes::new()),
             commit: None,
             next: NextSegment::None,

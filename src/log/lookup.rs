@@ -51,7 +51,7 @@ impl Log {
         let mut largest: Option<(Offset, MaxTimestamp)> = None;
         for segment in &self.segments {
             // The second, where the first is of a batch that is not flushed yet.
-            let maxima = [segment.max_timestamp, segment.written_max];
+            let maxima = [segment.max_timestamp, segment.flushed_max];
             let Some(max) = maxima.into_iter().flatten().find(|max| max.base_offset < end) else { continue };
             if largest.is_none_or(|(_, known)| max.timestamp > known.timestamp) {
                 largest = Some((segment.base_offset, max));

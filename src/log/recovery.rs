@@ -98,10 +98,11 @@ impl Log {
         let end = self.segments.back().expect("a log has a segment").end();
         self.tail = Tail::new(end);
         for segment in &mut self.segments {
-            segment.written_max = segment.max_timestamp;
+            segment.flushed_max = segment.max_timestamp;
         }
         let relaxed = self.snapshot.as_ref().is_some_and(|(checkpoint, _)| checkpoint.behind.relaxed);
         self.written = end;
+        self.maxima_to = end;
         self.written_offset = self.log_end_offset;
         self.flushed_offset = self.log_end_offset;
         let first = self.segments.front().map_or(self.log_end_offset, |first| first.base_offset);

@@ -275,7 +275,7 @@ impl Log {
         segment.size = cleaned.size;
         segment.first_timestamp = cleaned.first_timestamp;
         segment.max_timestamp = cleaned.max_timestamp;
-        segment.written_max = cleaned.max_timestamp;
+        segment.flushed_max = cleaned.max_timestamp;
         segment.index = IndexState::Whole(cleaned.index);
         segment.cleaned = Some(cleaned.sequence);
         segment.on_opened(cleaned.file, cleaned.len);

@@ -101,8 +101,10 @@ pub struct Segment {
     pub first_timestamp: Option<WallMs>,
     /// The batch with the largest timestamp.
     pub max_timestamp: Option<MaxTimestamp>,
-    /// The same of what is in the file.
-    pub written_max: Option<MaxTimestamp>,
+    /// The same of what is flushed.
+    pub flushed_max: Option<MaxTimestamp>,
+    /// The same of what is in the file and was not flushed when it came there.
+    pub unflushed_max: Option<MaxTimestamp>,
     /// When it was begun; stands in for the timestamps when there are none.
     pub created: WallMs,
     /// Its file.
@@ -141,7 +143,8 @@ impl Segment {
             size: 0,
             first_timestamp: None,
             max_timestamp: None,
-            written_max: None,
+            flushed_max: None,
+            unflushed_max: None,
             created,
             file: SegmentFile::Awaited,
             watches: Vec::new(),

@@ -98,6 +98,7 @@ impl Log {
         self.unsynced = !self.is_synced(self.written);
         if !self.unsynced && self.settings.durability == Durability::Sync {
             self.flushed_offset = self.flushed_offset.max(self.written_offset);
+            self.publish_maxima();
         }
         self.publish_captured();
         self.sync_if_wanted(false, cx);
