@@ -19,6 +19,7 @@ use corelane_wire::api::ApiKey;
 use corelane_wire::error_code::ErrorCode;
 
 use crate::harness::Broker;
+use crate::metrics;
 use crate::wire_client::{Connection, Heard, body, error_codes, request};
 use healthy::Healthy;
 
@@ -215,12 +216,6 @@ const MEMORY_BYTES: u64 = 512 << 20;
 /// What the broker may log about all this, in bytes: peers who send garbage may not fill the disk with its log.
 const LOG_BYTES_MAX: u64 = 256 << 10;
 
-/// Where the HTTP service listens, from what the broker says when it starts.
-fn http_address(log: &str) -> String {
-    let (_, rest) = log.split_once("http://").expect("the broker names its HTTP service");
-    rest.split(['/', ' ', '\n']).next().expect("something stands there").to_string()
-}
-
 /// Makes the cases of a table; what they need is made on the broker at this address.
 type Table = fn(&str) -> Vec<Case>;
 
@@ -228,7 +223,7 @@ type Table = fn(&str) -> Vec<Case>;
 fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
     let broker = Broker::start_with("hostile", &["--set", &format!("corelane.memory.bytes={MEMORY_BYTES}")]);
     let address = broker.address().to_string();
-    let http = (!is_on_kafka()).then(|| http_address(&broker.log_tail()));
+    let http = (!is_on_kafka()).then(|| metrics::http_address(&broker));
     let healthy = Healthy::start(&address);
     healthy.check_alive("start");
     let before = if is_on_kafka() { (0, 0) } else { memory(broker.pid()) };
