@@ -6,7 +6,7 @@ use corelane_base::id::BrokerId;
 use serde_json::json;
 
 use crate::args::{Setting as Assignment, parse_setting};
-use crate::cli::connect::ConnectArgs;
+use crate::cli::connect::{ClientArgs, ConnectArgs};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Table, print_json, print_text};
 use crate::client::{Client, ClientError, Node};
@@ -32,17 +32,7 @@ pub struct ConfigArgs {
     command: ConfigCommand,
 
     #[command(flatten)]
-    shared: Shared,
-}
-
-#[derive(Args, Debug)]
-struct Shared {
-    #[command(flatten)]
-    connect: ConnectArgs,
-
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t, global = true)]
-    output: Output,
+    shared: ClientArgs,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::args::{HostPort, parse_host_port};
 use crate::cli::failure::Failure;
+use crate::cli::output::Output;
 use crate::client::Client;
 
 /// Where the brokers are and how long to wait for them.
@@ -32,6 +33,18 @@ impl ConnectArgs {
     pub fn connect(&self) -> Result<Client, Failure> {
         Ok(Client::connect(&self.bootstrap, self.timeout)?)
     }
+}
+
+/// What the commands with subcommands give to each of them.
+#[derive(clap::Args, Debug)]
+pub struct ClientArgs {
+    /// The brokers
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub output: Output,
 }
 
 /// Parses `500ms`, `30s`, `2m`, `1h`; a bare number is seconds. Errors: a text for the person who typed it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::connect::ConnectArgs;
+use crate::cli::connect::ClientArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Table, print_json, print_text};
 use crate::cli::reset::{self, ResetArgs};
@@ -30,17 +30,7 @@ pub struct GroupArgs {
     command: GroupCommand,
 
     #[command(flatten)]
-    shared: Shared,
-}
-
-#[derive(Args, Debug)]
-struct Shared {
-    #[command(flatten)]
-    connect: ConnectArgs,
-
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t, global = true)]
-    output: Output,
+    shared: ClientArgs,
 }
 
 #[derive(Subcommand, Debug)]

@@ -13,7 +13,7 @@ use corelane_wire::message::delete_topics::{DeleteTopicState, DeleteTopicsReques
 use serde_json::{Value, json};
 
 use crate::args::{Setting, parse_setting};
-use crate::cli::connect::ConnectArgs;
+use crate::cli::connect::ClientArgs;
 use crate::cli::describe;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Table, print_json, print_text};
@@ -41,17 +41,7 @@ pub struct TopicArgs {
     command: TopicCommand,
 
     #[command(flatten)]
-    shared: Shared,
-}
-
-#[derive(Args, Debug)]
-struct Shared {
-    #[command(flatten)]
-    connect: ConnectArgs,
-
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t, global = true)]
-    output: Output,
+    shared: ClientArgs,
 }
 
 #[derive(Subcommand, Debug)]
