@@ -333,10 +333,12 @@ impl Owner {
             partition.traffic.produce_requests += 1;
         }
         // What coordinators store is little, and without it consumers could not go on: it may use the reserve.
-        let no_room = match self.disk_full {
-            _ if ask.hosted => None,
-            true => Some(ErrorCode::KafkaStorageError),
-            false => (!self.has_tail_room(batch.len())).then_some(ErrorCode::RequestTimedOut),
+        let no_room = if ask.hosted {
+            None
+        } else if self.disk_full {
+            Some(ErrorCode::KafkaStorageError)
+        } else {
+            (!self.has_tail_room(batch.len())).then_some(ErrorCode::RequestTimedOut)
         };
         let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
         // What is stored already needs no room. Were it refused, batches behind it would be stored and acknowledged first,

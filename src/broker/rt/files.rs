@@ -258,3 +258,19 @@ fn sync(file: &SegmentFile) -> io::Result<()> {
 fn errno(number: i32) -> io::Error {
     io::Error::from_raw_os_error(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_hurried_when_asked_for_sooner_than_the_last_ones_took() {
+        let zeroing = Zeroing::default();
+        let now = Instant::now();
+        assert!(!zeroing.is_hurried(now), "nothing was zeroed yet");
+        *zeroing.0.lock().expect("nobody panics") = Some((now, Duration::from_millis(10)));
+        assert!(zeroing.is_hurried(now));
+        assert!(zeroing.is_hurried(now + Duration::from_millis(9)));
+        assert!(!zeroing.is_hurried(now + Duration::from_millis(10)));
+    }
+}
