@@ -35,6 +35,7 @@ impl Log {
         if self.settings.durability == Durability::Memory && self.flushed_offset < self.log_end_offset {
             self.tail.freeze(self.tail.end());
             self.flushed_offset = self.log_end_offset;
+            self.publish_maxima();
             moved = true;
         }
         self.start_commit(cx);
@@ -171,21 +172,27 @@ impl Log {
         self.prepare_ahead(cx);
     }
 
-    /// Once all that is written is flushed, its largest timestamps are for everybody to see.
+    /// Makes the largest timestamps of what is flushed for everybody to see: of all that there is, or of all that is
+    /// written.
     pub(crate) fn publish_maxima(&mut self) {
-        if self.flushed_offset < self.written_offset {
+        let all = self.flushed_offset == self.log_end_offset;
+        if !all && self.flushed_offset < self.written_offset {
             return;
         }
-        let end = self.segments.partition_point(|segment| segment.start < self.written);
+        let to = if all { self.tail.end() } else { self.written };
+        let end = self.segments.partition_point(|segment| segment.start < to);
         for segment in self.segments.range_mut(..end).rev() {
             if segment.end() <= self.maxima_to {
                 break;
             }
+            let unflushed = segment.unflushed_max.take();
+            let found = if all { segment.max_timestamp } else { unflushed };
             let known = segment.flushed_max;
             let larger = |max: &MaxTimestamp| known.is_none_or(|known| max.timestamp > known.timestamp);
-            segment.flushed_max = segment.unflushed_max.take().filter(larger).or(known);
+            segment.flushed_max = found.filter(larger).or(known);
         }
-        self.maxima_to = self.written;
+        // When less than all counts as flushed from now on, it may be beyond what is written.
+        self.maxima_to = self.maxima_to.max(to);
     }
 
     /// Notes that there was no room; `tick` asks again.
