@@ -31,6 +31,8 @@ enum Expected {
     Code(ErrorCode),
     /// As `Code`, with a choice.
     OneOf(&'static [ErrorCode]),
+    /// An answer that decodes, whatever it says.
+    Answer,
     /// An answer that decodes, whatever it says, or a close: what matters is that something comes, and what it costs.
     Anything,
 }
@@ -93,12 +95,14 @@ impl Case {
             Expected::Close => codes.is_none(),
             Expected::Code(code) => only(&[*code]),
             Expected::OneOf(allowed) => only(allowed),
+            Expected::Answer => codes.is_some(),
             Expected::Anything => true,
         };
         let expected = match &self.expected {
             Expected::Close => "a close".to_string(),
             Expected::Code(code) => code.name().to_string(),
             Expected::OneOf(allowed) => format!("{allowed:?}"),
+            Expected::Answer => "an answer".to_string(),
             Expected::Anything => "anything".to_string(),
         };
         let found = codes.map_or("a close".to_string(), |codes| format!("{codes:?}"));
@@ -227,13 +231,14 @@ fn hostile_input_gets_what_it_deserves_and_nobody_else_notices() {
     let healthy = Healthy::start(&address);
     healthy.check_alive("start");
     let before = if is_on_kafka() { (0, 0) } else { memory(broker.pid()) };
-    let tables: [(&str, Table); 9] = [
+    let tables: [(&str, Table); 10] = [
         ("frames", |_| frames()),
         ("headers", |_| headers()),
         ("unserved APIs", |_| forms::unserved_apis()),
         ("versions", |_| forms::unknown_versions()),
         ("lengths", |_| forms::impossible_lengths()),
         ("truncations", |_| forms::truncations()),
+        ("bytes behind", |_| forms::bytes_behind()),
         ("batches", meaning::batches),
         ("reads", meaning::reads),
         ("administration", meaning::administration),

@@ -14,7 +14,7 @@ use crate::shard::Shard;
 use crate::timing::Times;
 
 /// How a handler ends: it has answered or keeps the request pending; or the bytes are no such request, and the
-/// connection is closed as Kafka does.
+/// connection is closed as Kafka does. Bytes behind the request's last field are ignored, as in Kafka.
 pub type Handled = Result<(), DecodeError>;
 
 impl Shard {

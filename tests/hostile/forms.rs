@@ -1,11 +1,13 @@
 //! Requests whose form is wrong: APIs and versions that are not served, lengths that cannot be true, bodies that end
-//! early. Made from the message definitions, so every API and every length field has its turn.
+//! early, and bodies with bytes behind them, which are served. Made from the message definitions, so every API and
+//! every length field has its turn.
 
 use corelane_base::rng::Rng;
 use corelane_wire::api::{APIS, ApiKey};
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::fuzz::sample::{self, Length, LengthForm, Sample, Tags};
 use corelane_wire::fuzz::{CODECS, Codec};
+use corelane_wire::message::produce::ProduceRequest;
 use corelane_wire::primitive::Writer;
 
 use super::{Case, Expected};
@@ -143,6 +145,31 @@ pub fn truncations() -> Vec<Case> {
             let name = format!("{} v{version} cut at {cut} of {}", codec.name, sample.bytes.len());
             let bytes = frame(key, version, &sample.bytes[..cut]);
             cases.push(Case::new(name, (key, version), bytes, Expected::Close));
+        }
+    }
+    cases
+}
+
+/// Every served request in every version, empty and with bytes behind it: they mean nothing, as in Kafka.
+pub fn bytes_behind() -> Vec<Case> {
+    let requests = CODECS.iter().filter(|codec| codec.name.ends_with("Request"));
+    let mut cases = Vec::new();
+    for codec in requests {
+        let Some(key) = ApiKey::from_code(codec.api_key).filter(|key| key.info().is_served()) else {
+            continue;
+        };
+        for version in key.info().version_min..=key.info().version_max {
+            // Without an acks the default asks for no answer.
+            let produce = ProduceRequest { acks: -1, ..ProduceRequest::default() };
+            let mut frame = match key {
+                ApiKey::Produce => request(key, version, |w, version| produce.encode(w, version)),
+                _ => frame(key, version, &(codec.encode_default)(version).expect("a served version")),
+            };
+            frame.extend_from_slice(&[0, 0xff, 0]);
+            let length = i32::try_from(frame.len() - 4).expect("a short frame");
+            frame[..4].copy_from_slice(&length.to_be_bytes());
+            let name = format!("{} v{version} with bytes behind", codec.name);
+            cases.push(Case::new(name, (key, version), frame, Expected::Answer));
         }
     }
     cases

@@ -34,7 +34,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = ProduceRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let refusal = if !matches!(request.acks, -1..=1) {
             ErrorCode::InvalidRequiredAcks
         } else if request.transactional_id.is_some() {

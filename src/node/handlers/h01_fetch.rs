@@ -32,7 +32,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = FetchRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let by_id = meta.version >= 13;
         let wishes = wishes_of(&request, by_id);
         let forgotten: Vec<(TopicRef, i32)> = request

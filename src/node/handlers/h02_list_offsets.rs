@@ -42,7 +42,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = ListOffsetsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let mut questions = Questions::default();
         for topic in &request.topics {
             questions.topic(topic.name, TopicId::ZERO);

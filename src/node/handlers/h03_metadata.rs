@@ -39,7 +39,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = MetadataRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let wants = Wants {
             topic_operations: request.include_topic_authorized_operations,
             cluster_operations: request.include_cluster_authorized_operations,

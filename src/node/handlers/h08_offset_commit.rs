@@ -28,7 +28,6 @@ impl Shard {
         let body = body(reader)?;
         let mut reader = Reader::new(body);
         let request = OffsetCommitRequest::decode(&mut reader, meta.version)?;
-        reader.finish()?;
         let command = CommitOffsets {
             group: request.group_id.to_owned(),
             member_id: request.member_id.to_owned(),

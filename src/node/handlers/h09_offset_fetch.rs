@@ -32,7 +32,6 @@ impl Shard {
         let body = body(reader)?;
         let mut reader = Reader::new(body);
         let request = OffsetFetchRequest::decode(&mut reader, meta.version)?;
-        reader.finish()?;
         let require_stable = request.require_stable;
         if meta.version >= GROUPS_FROM {
             let commands = request.groups.iter().map(|group| {

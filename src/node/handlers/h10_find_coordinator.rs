@@ -33,7 +33,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = FindCoordinatorRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let keys: Vec<Box<str>> = if meta.version >= KEYS_FROM {
             request.coordinator_keys.iter().map(|key| Box::from(*key)).collect()
         } else {

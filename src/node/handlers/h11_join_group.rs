@@ -24,7 +24,6 @@ impl Shard {
         let body = body(reader)?;
         let mut reader = Reader::new(body);
         let request = JoinGroupRequest::decode(&mut reader, meta.version)?;
-        reader.finish()?;
         let rebalance_timeout_ms =
             if meta.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
         let protocols = request.protocols.iter().map(|protocol| JoinProtocol {

@@ -21,7 +21,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = HeartbeatRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let command = Heartbeat {
             group: request.group_id.to_owned(),
             member_id: request.member_id.to_owned(),

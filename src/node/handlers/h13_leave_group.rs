@@ -24,7 +24,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = LeaveGroupRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let one = |member_id: &str, instance_id: Option<&str>, reason: Option<&str>| LeavingMember {
             member_id: member_id.to_owned(),
             instance_id: instance_id.map(str::to_owned),

@@ -25,7 +25,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = SyncGroupRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let named = request.protocol_type.is_some() && request.protocol_name.is_some();
         if meta.version >= NAMES_FROM && !named {
             self.answer_sync_group(meta, GroupAnswer::Refused(GroupError::InconsistentGroupProtocol));

@@ -32,7 +32,6 @@ impl Shard {
         let body = body(reader)?;
         let mut reader = Reader::new(body);
         let request = DescribeGroupsRequest::decode(&mut reader, meta.version)?;
-        reader.finish()?;
         let commands = request
             .groups
             .iter()

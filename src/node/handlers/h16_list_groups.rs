@@ -22,7 +22,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = ListGroupsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let command =
             ListGroups { states: owned(&request.states_filter), types: owned(&request.types_filter) };

@@ -14,7 +14,6 @@ use crate::shard::Shard;
 impl Shard {
     pub(crate) fn api_versions(&mut self, meta: RequestMeta, reader: &mut Reader<'_>) -> Handled {
         let request = ApiVersionsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let named = is_software_name(request.client_software_name)
             && is_software_name(request.client_software_version);
         let response = if meta.version >= 3 && !named {

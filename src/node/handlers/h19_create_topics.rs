@@ -25,7 +25,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = CreateTopicsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let command = CreateTopics {
             topics: request.topics.iter().map(new_topic).collect(),
             validate_only: request.validate_only,

@@ -24,7 +24,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = DeleteTopicsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let by_name = request
             .topic_names
             .iter()

@@ -27,7 +27,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = DeleteRecordsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let mut questions = Questions::default();
         for topic in &request.topics {
             questions.topic(topic.name, TopicId::ZERO);

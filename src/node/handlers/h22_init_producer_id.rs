@@ -24,7 +24,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = InitProducerIdRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         if request.transactional_id.is_some() {
             self.answer_producer_id(meta, Err(ErrorCode::TransactionalIdNotFound));
         } else if let Some(id) = self.producer_ids.next() {

@@ -25,7 +25,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = OffsetForLeaderEpochRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let mut questions = Questions::default();
         for topic in &request.topics {
             questions.topic(topic.topic, TopicId::ZERO);

@@ -24,7 +24,6 @@ const LOGGER_SOURCE: i8 = 6;
 impl Shard {
     pub(crate) fn describe_configs(&mut self, meta: RequestMeta, reader: &mut Reader<'_>) -> Handled {
         let request = DescribeConfigsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let resources: Vec<DescribeResource> = request
             .resources
             .iter()

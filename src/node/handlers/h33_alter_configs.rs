@@ -24,7 +24,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = AlterConfigsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let resources = request.resources.iter().map(|resource| AlterResource {
             resource_type: resource.resource_type,
             name: resource.resource_name.to_owned(),

@@ -26,7 +26,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = DescribeLogDirsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let mut questions = Questions::default();
         match &request.topics {
             None => {

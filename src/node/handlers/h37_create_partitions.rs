@@ -24,7 +24,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = CreatePartitionsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let topics = request.topics.iter().map(|topic| TopicToGrow {
             name: topic.name.to_owned(),
             count: topic.count,

@@ -25,7 +25,6 @@ impl Shard {
         let body = body(reader)?;
         let mut reader = Reader::new(body);
         let request = DeleteGroupsRequest::decode(&mut reader, meta.version)?;
-        reader.finish()?;
         let names = request.groups_names.iter();
         let commands = names.map(|group| (*group, GroupCommand::Delete { group: (*group).to_owned() }));
         self.ask_groups(now, meta, body, commands, fx);

@@ -31,7 +31,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = IncrementalAlterConfigsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let is_logger = |resource_type: i8| resource_type == BROKER_LOGGER;
         let of_loggers = request.resources.iter().all(|resource| is_logger(resource.resource_type));
         let resources = request.resources.iter().map(|resource| IncrementalResource {

@@ -24,7 +24,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = OffsetDeleteRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let topics = request.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter();
             let partitions = partitions.map(|partition| PartitionIndex(partition.partition_index));

@@ -17,7 +17,6 @@ const ENDPOINT_BROKERS: i8 = 1;
 impl Shard {
     pub(crate) fn describe_cluster(&mut self, meta: RequestMeta, reader: &mut Reader<'_>) -> Handled {
         let request = DescribeClusterRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         if request.endpoint_type != ENDPOINT_BROKERS {
             let response = DescribeClusterResponse {
                 error_code: ErrorCode::UnsupportedEndpointType.code(),

@@ -27,7 +27,6 @@ impl Shard {
         fx: &mut Effects,
     ) -> Handled {
         let request = ConsumerGroupHeartbeatRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let names = request.subscribed_topic_names.as_ref();
         let command = ConsumerHeartbeat {
             group: request.group_id.to_owned(),

@@ -30,7 +30,6 @@ impl Shard {
         let body = body(reader)?;
         let mut reader = Reader::new(body);
         let request = ConsumerGroupDescribeRequest::decode(&mut reader, meta.version)?;
-        reader.finish()?;
         let ids = request.group_ids.iter();
         let commands =
             ids.map(|group| (*group, GroupCommand::ConsumerDescribe { group: (*group).to_owned() }));

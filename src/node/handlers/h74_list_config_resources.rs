@@ -18,7 +18,6 @@ use crate::shard::Shard;
 impl Shard {
     pub(crate) fn list_config_resources(&mut self, meta: RequestMeta, reader: &mut Reader<'_>) -> Handled {
         let request = ListConfigResourcesRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let all = [RESOURCE_TOPIC, RESOURCE_BROKER, BROKER_LOGGER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP];
         let types = match meta.version {
             0 => vec![RESOURCE_CLIENT_METRICS],

@@ -23,7 +23,6 @@ impl Shard {
         reader: &mut Reader<'_>,
     ) -> Handled {
         let request = DescribeTopicPartitionsRequest::decode(reader, meta.version)?;
-        reader.finish()?;
         let names: Vec<String> = request.topics.iter().map(|topic| topic.name.to_owned()).collect();
         let cursor = request.cursor.as_ref().map(|cursor| PageCursor {
             topic: cursor.topic_name.to_owned(),
