@@ -3,14 +3,18 @@
 //!
 //! The same can be run against Kafka itself (`CORELANE_TEST_ORACLE=1`), where "at once" means soon.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use corelane_wire::api::ApiKey;
-use corelane_wire::message::incremental_alter_configs::IncrementalAlterConfigsRequest;
+use corelane_wire::message::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 
 use crate::harness::{Broker, is_oracle};
+use crate::metrics::{http_address, scrape};
 use crate::tools::Tools;
-use crate::wire_client::{Connection, batch_of, create_topic, fetch, produce, request};
+use crate::wire_client::{Connection, Heard, batch_of, create_topic, fetch, produce, request};
 
 const CONFIGS: &str = "ConfigCommand";
 /// One broker's settings.
@@ -162,16 +166,18 @@ impl Rig {
         reads(offset, 0).expect("the log begins there");
     }
 
-    /// A connection that is not one too many. Errors: it was closed.
+    /// A connection that is served. Errors: it was closed.
     fn connect(&self) -> Result<Connection, String> {
-        const VERSION: i16 = 1;
         let mut connection = Connection::try_open(self.broker.address()).map_err(|e| e.to_string())?;
-        // The answer comes by way of the shard that counts, behind its word on this connection.
-        let nothing = IncrementalAlterConfigsRequest { validate_only: true, ..Default::default() };
-        let frame =
-            request(ApiKey::IncrementalAlterConfigs, VERSION, |w, version| nothing.encode(w, version));
-        connection.try_call(ApiKey::IncrementalAlterConfigs, VERSION, &frame)?;
+        connection.try_call(ApiKey::ApiVersions, 0, &question())?;
         Ok(connection)
+    }
+
+    /// A connection that has asked something and not been answered yet.
+    fn ask(&self) -> Connection {
+        let mut connection = Connection::open(self.broker.address());
+        connection.send(&question()).expect("it was accepted");
+        connection
     }
 
     /// Opens connections until there are `count`, then shows that there can be no more.
@@ -185,21 +191,74 @@ impl Rig {
         }
         assert!(self.connect().is_err(), "one more than {count}");
     }
+
+    /// Waits until so many connections wait for a place. Kafka does not tell.
+    fn wait_for_waiting(&self, count: usize) {
+        if is_oracle() {
+            return;
+        }
+        let address = http_address(&self.broker);
+        let end = Instant::now() + CHANGE_MAX;
+        loop {
+            let waiting = scrape(&address).1["corelane_connections_waiting"];
+            if waiting == count as f64 {
+                return;
+            }
+            assert!(Instant::now() < end, "{waiting} connections wait, not {count}");
+        }
+    }
+}
+
+/// What every client begins with.
+fn question() -> Vec<u8> {
+    request(ApiKey::ApiVersions, 0, |_, _| Ok(()))
 }
 
 #[test]
-fn limits_of_connections_change_without_a_restart() {
-    let rig = Rig::start("broker-configs-connections", &[]);
+fn limits_of_an_address_change_without_a_restart() {
+    let rig = Rig::start("broker-configs-addresses", &[]);
     let many: Vec<Connection> = (0..40).map(|_| rig.connect().expect("no limit")).collect();
     rig.set(&ALL, "max.connections.per.ip=50");
     drop(many);
     rig.check_limit(50);
     rig.set(&ALL, "max.connections.per.ip.overrides=[127.0.0.1:12]");
     rig.check_limit(12);
-    if !is_oracle() {
-        // Kafka lets clients wait instead of closing their connections.
-        rig.set(&ONE, "max.connections=9");
-        rig.check_limit(9);
-    }
     rig.refused(&ALL, "max.connections.per.ip.overrides=[127.0.0.1]", "InvalidRequestException");
+}
+
+#[test]
+fn clients_beyond_the_limit_wait_until_others_go() {
+    const COUNT: usize = 9;
+    let rig = Rig::start("broker-configs-connections", &[]);
+    rig.set(&ONE, &format!("max.connections={COUNT}"));
+    let mut open: Vec<Connection> = (0..COUNT).map(|_| rig.connect().expect("a place")).collect();
+    // One that gives up is in nobody's way.
+    let silent = Connection::open(rig.broker.address());
+    let [mut first, second] = [rig.ask(), rig.ask()];
+    rig.wait_for_waiting(3);
+    drop(silent);
+    rig.wait_for_waiting(2);
+    open.pop();
+    assert!(matches!(first.hear(), Heard::Frame(_)), "the first that waits comes first");
+    rig.wait_for_waiting(1);
+    // It needs two connections, and gets neither before others have gone.
+    let mut tool = rig.tools().command("TopicCommand", &["--list"]);
+    let mut tool = tool.stdout(Stdio::piped()).spawn().expect("java starts");
+    rig.wait_for_waiting(2);
+    assert_eq!(tool.try_wait().expect("our child"), None, "it ended without the broker");
+    open.truncate(COUNT - 4);
+    let listed = tool.wait_with_output().expect("it ends").stdout;
+    assert_eq!(String::from_utf8_lossy(&listed).trim(), rig.topic);
+    open.extend([first, second]);
+    open.extend((open.len()..COUNT).map(|_| rig.connect().expect("a place")));
+    let late = [rig.ask(), rig.ask()];
+    rig.wait_for_waiting(2);
+    let limit = AlterableConfig { name: "max.connections", value: Some("99"), config_operation: 0 };
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: "1", configs: vec![limit] };
+    let raise = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let frame = request(ApiKey::IncrementalAlterConfigs, 1, |w, version| raise.encode(w, version));
+    open[0].try_call(ApiKey::IncrementalAlterConfigs, 1, &frame).expect("an answer");
+    for mut connection in late {
+        assert!(matches!(connection.hear(), Heard::Frame(_)), "a higher limit lets in who waits");
+    }
 }

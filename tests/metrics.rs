@@ -21,7 +21,7 @@ use crate::harness::Broker;
 use crate::wire_client::{Connection, create_topic, error_codes, fetch, now, produce, request};
 
 /// Samples by name and labels as they stand in the text.
-type Samples = BTreeMap<String, f64>;
+pub type Samples = BTreeMap<String, f64>;
 
 /// Asks over HTTP: the status line and the body. Panics: if the broker does not answer.
 pub fn http(address: &str, request: &str, body: &str) -> (String, String) {
@@ -58,7 +58,8 @@ pub fn http_address(broker: &Broker) -> String {
     }
 }
 
-fn scrape(address: &str) -> (String, Samples) {
+/// The metrics: as they come, and sample by sample. Panics: if they do not come.
+pub fn scrape(address: &str) -> (String, Samples) {
     let (status, text) = http(address, "GET /metrics", "");
     assert!(status.contains("200"), "{status}");
     let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {

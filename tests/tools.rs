@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::clients::{java, output_of};
 use crate::fetched;
@@ -37,12 +37,17 @@ fn package(class: &str) -> &'static str {
 }
 
 impl Tools<'_> {
-    /// Runs one tool; what it printed, and whether it failed.
-    pub fn try_run(&self, class: &str, arguments: &[&str]) -> (String, bool) {
+    /// One tool, to be run.
+    pub fn command(&self, class: &str, arguments: &[&str]) -> Command {
         let mut command = java();
         command.arg(format!("{}.{class}", package(class)));
         command.args(["--bootstrap-server", self.broker.address()]).args(arguments).stdin(Stdio::null());
-        let (said, failed) = output_of(&mut command);
+        command
+    }
+
+    /// Runs one tool; what it printed, and whether it failed.
+    pub fn try_run(&self, class: &str, arguments: &[&str]) -> (String, bool) {
+        let (said, failed) = output_of(&mut self.command(class, arguments));
         println!("$ {class} {}\n{said}", arguments.join(" "));
         (said, failed)
     }

@@ -289,7 +289,7 @@ impl Shard {
             notice(
                 fx,
                 Severity::Info,
-                format!("closed {untold} more connections that sent no requests we serve"),
+                format!("closed {untold} more connections that broke the protocol or a limit"),
             );
         }
         self.time_out_pending(now, fx);

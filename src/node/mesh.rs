@@ -4,7 +4,6 @@
 //! from each (plus, for a waiting fetch, what arrives later). A shard treats itself like any other owner, only
 //! without the message.
 
-use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use corelane_control::record::MetadataRecord;
 use corelane_log::disk::DirEntry;
 use corelane_wire::error_code::ErrorCode;
 
-use crate::connections::LimitBroken;
+use crate::connections::{Connection, LimitBroken};
 use crate::loggers::Loggers;
 use crate::send::SendPart;
 use crate::slots::SlotId;
@@ -312,23 +311,15 @@ pub enum MeshMessage {
         answer: Box<Answer>,
     },
     /// To the first shard: a client has connected.
-    Connected {
-        /// The sender's name of it.
-        conn: ConnId,
-        /// From where.
-        ip: IpAddr,
-    },
+    Connected(Connection),
     /// To the first shard: a client of which it was told is gone.
-    Disconnected {
-        /// From where it was.
-        ip: IpAddr,
-    },
-    /// From the first shard: this one is too many.
-    TooManyConnected {
+    Disconnected(Connection),
+    /// From the first shard: serve this connection, or close it.
+    Admission {
         /// The receiver's name of it.
         conn: ConnId,
-        /// Why.
-        limit: LimitBroken,
+        /// Why it cannot stay.
+        verdict: Result<(), LimitBroken>,
     },
     /// From the shard that was asked to change them: the levels of all loggers.
     Loggers(Loggers),

@@ -222,7 +222,7 @@ impl Shard {
                     self.metrics.sent.forget(*topic_id);
                 }
                 MetadataRecord::TopicConfigChanged { topic_id, .. } => self.change_topic_config(*topic_id),
-                MetadataRecord::BrokerConfigChanged { .. } => self.change_broker_config(),
+                MetadataRecord::BrokerConfigChanged { .. } => self.change_broker_config(now, fx),
                 MetadataRecord::ClusterFormatted { .. }
                 | MetadataRecord::BrokerRegistered { .. }
                 | MetadataRecord::BrokerRestarted { .. }
@@ -293,8 +293,9 @@ impl Shard {
         self.owner.set_limits(self.limits);
     }
 
-    fn change_broker_config(&mut self) {
+    fn change_broker_config(&mut self, now: Now, fx: &mut Effects) {
         self.take_broker_config();
+        self.admit_connections(now, fx);
         let ids: Vec<TopicId> = self.image.topics().map(|topic| topic.id).collect();
         for id in ids {
             self.change_topic_config(id);

@@ -199,7 +199,7 @@ pub struct Metrics {
     errors: BTreeMap<(i16, i16), u64>,
     /// Bytes sent to consumers.
     pub sent: SentBytes,
-    /// Connections closed for what they sent.
+    /// Connections closed for what they sent, or because there were too many.
     pub refused_total: u64,
     /// Connections closed because nothing moved on them.
     pub idle_closed_total: u64,
@@ -279,6 +279,8 @@ pub struct ShardGauges {
     pub metadata_version: u64,
     /// Clients connected.
     pub connections: u64,
+    /// Of those of all shards, how many wait for a place; the first shard knows.
+    pub connections_waiting: u64,
     /// Produces, fetches and other requests that wait.
     pub pending: [u64; 3],
     /// Partitions with batches that wait for their logs are told by these bytes.
@@ -307,7 +309,7 @@ pub struct ShardGauges {
     pub disk_free_bytes: u64,
     /// Produce is refused for want of room.
     pub disk_full: bool,
-    /// Connections closed for what they sent.
+    /// Connections closed for what they sent, or because there were too many.
     pub refused_total: u64,
     /// Connections closed because nothing moved on them.
     pub idle_closed_total: u64,

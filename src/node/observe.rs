@@ -55,6 +55,7 @@ impl Shard {
             serving: self.is_serving(),
             metadata_version: self.metadata_version,
             connections: self.session_count as u64,
+            connections_waiting: self.connections.waiting_count() as u64,
             inbox_bytes: self.inbox_bytes as u64,
             unsent_bytes: self.unsent_bytes as u64,
             fetch_sessions: self.fetch_sessions.len() as u64,

@@ -62,6 +62,8 @@ pub struct Session {
     pub last_active: Mono,
     /// An incomplete frame, or frames that wait because the ring is full.
     pub inbox: BytesMut,
+    /// It has its place among the connections of all shards; before, it is not served.
+    pub admitted: bool,
     /// Reading is switched off at the shell.
     pub paused: bool,
     /// Since when, if it is.
@@ -88,6 +90,7 @@ impl Session {
             peer,
             last_active: now,
             inbox: BytesMut::new(),
+            admitted: false,
             paused: false,
             paused_at: now,
             closing: false,
@@ -104,7 +107,8 @@ impl Session {
     /// Whether another request may start.
     #[must_use]
     pub fn may_start(&self) -> bool {
-        !self.closing
+        self.admitted
+            && !self.closing
             && !self.draining
             && self.ring.len() < REQUESTS_IN_FLIGHT_MAX
             && self.request_bytes < REQUEST_BYTES_MAX
@@ -263,6 +267,8 @@ mod tests {
     #[test]
     fn a_full_ring_and_a_slow_reader_stop_new_requests() {
         let mut session = session();
+        assert!(!session.may_start(), "it has to be admitted first");
+        session.admitted = true;
         for _ in 0..REQUESTS_IN_FLIGHT_MAX {
             assert!(session.may_start());
             session.begin(10);

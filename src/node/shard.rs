@@ -3,6 +3,7 @@
 //! This file holds the state and takes events in; requests are decoded in `requests`, served in `handlers`, start,
 //! housekeeping and end are in `lifecycle`. A turn is: `apply` for each event, `end_turn` once.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use corelane_control::configs::topic::TopicConfig;
 use corelane_control::image::ClusterImage;
 use corelane_wire::frame::{LENGTH_BYTES, Split, split};
 
-use crate::connections::Connections;
+use crate::connections::{Connection, Connections, LimitBroken};
 use crate::event::{Effects, Event, Lifecycle, NetEffect, Severity};
 use crate::fetch_session::FetchSessions;
 use crate::groups::{Asker, Groups};
@@ -275,7 +276,7 @@ impl Shard {
         live(&mut self.sessions, conn)
     }
 
-    fn on_accepted(&mut self, now: Now, conn: ConnId, peer: core::net::SocketAddr, fx: &mut Effects) {
+    fn on_accepted(&mut self, now: Now, conn: ConnId, peer: SocketAddr, fx: &mut Effects) {
         let slot = conn.slot as usize;
         if self.sessions.len() <= slot {
             self.sessions.resize_with(slot + 1, || None);
@@ -286,8 +287,7 @@ impl Shard {
         if !self.is_serving() {
             self.close(conn, fx);
         }
-        let ip = peer.ip().to_canonical();
-        self.tell(now, ShardId(0), MeshMessage::Connected { conn, ip }, fx);
+        self.tell(now, ShardId(0), MeshMessage::Connected(self.connection(conn, peer)), fx);
     }
 
     fn on_closed(&mut self, now: Now, conn: ConnId, fx: &mut Effects) {
@@ -299,8 +299,31 @@ impl Shard {
             self.inbox_bytes -= session.inbox.len();
             self.unsent_bytes -= session.unsent_bytes();
             self.session_count -= 1;
-            let ip = session.peer.ip().to_canonical();
-            self.tell(now, ShardId(0), MeshMessage::Disconnected { ip }, fx);
+            self.tell(now, ShardId(0), MeshMessage::Disconnected(self.connection(conn, session.peer)), fx);
+        }
+    }
+
+    fn connection(&self, conn: ConnId, peer: SocketAddr) -> Connection {
+        Connection { shard: self.settings.shard, conn, ip: peer.ip().to_canonical() }
+    }
+
+    /// The first shard: tells connections that have come whether they may stay, as far as that can be decided.
+    pub(crate) fn admit_connections(&mut self, now: Now, fx: &mut Effects) {
+        while let Some((connection, verdict)) = self.connections.decide(&self.config.connection_limits) {
+            let admission = MeshMessage::Admission { conn: connection.conn, verdict };
+            self.tell(now, connection.shard, admission, fx);
+        }
+    }
+
+    fn on_admission(&mut self, conn: ConnId, verdict: Result<(), LimitBroken>, fx: &mut Effects) {
+        match verdict {
+            Ok(()) => {
+                let Some(session) = self.session_mut(conn) else { return };
+                session.admitted = true;
+                // It may have sent something already.
+                self.ready.push(conn);
+            }
+            Err(limit) => self.refuse(conn, &limit.to_string(), fx),
         }
     }
 
@@ -552,13 +575,15 @@ impl Shard {
             }
             MeshMessage::Control { pending, command } => self.on_control(now, from, pending, *command, fx),
             MeshMessage::ControlDone { pending, answer } => self.on_control_done(now, pending, *answer, fx),
-            MeshMessage::Connected { conn, ip } => {
-                if let Err(limit) = self.connections.add(ip, &self.config.connection_limits) {
-                    self.tell(now, from, MeshMessage::TooManyConnected { conn, limit }, fx);
-                }
+            MeshMessage::Connected(connection) => {
+                self.connections.add(connection);
+                self.admit_connections(now, fx);
             }
-            MeshMessage::Disconnected { ip } => self.connections.remove(ip),
-            MeshMessage::TooManyConnected { conn, limit } => self.refuse(conn, &limit.to_string(), fx),
+            MeshMessage::Disconnected(connection) => {
+                self.connections.remove(connection);
+                self.admit_connections(now, fx);
+            }
+            MeshMessage::Admission { conn, verdict } => self.on_admission(conn, verdict, fx),
             MeshMessage::Loggers(loggers) => self.loggers = loggers,
             MeshMessage::Metadata(published) => self.on_metadata(now, &published, fx),
             MeshMessage::FirstCheckpointMissing => self.publishing.old_files.clear(),

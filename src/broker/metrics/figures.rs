@@ -146,8 +146,11 @@ fn waiting(out: &mut Exposition, snapshots: &[&Snapshot]) {
     let partitions = sum(snapshots, |gauges| gauges.fetch_session_partitions) as f64;
     let help = "Partitions in them.";
     out.gauge("kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", help, partitions);
+    let connections = sum(snapshots, |gauges| gauges.connections_waiting) as f64;
+    let help = "Connections beyond max.connections, not served until others go.";
+    out.gauge("corelane_connections_waiting", help, connections);
     let refused = sum(snapshots, |gauges| gauges.refused_total);
-    let help = "Connections closed for what they sent.";
+    let help = "Connections closed for what they sent, or because there were too many.";
     out.counter("corelane_connections_refused_total", help, refused);
     let idle = sum(snapshots, |gauges| gauges.idle_closed_total);
     let help = "Connections closed because nothing moved on them.";

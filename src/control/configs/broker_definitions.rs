@@ -644,7 +644,8 @@ pub static BROKER: &[Definition] = &[
         Some("2147483647"),
         Valid::Range(0, INT_MAX),
         &[],
-        "How many client connections the broker holds at the same time; further ones are closed at once.",
+        "How many client connections the broker serves at the same time; further ones wait until others go. A lower limit \
+         closes none.",
     ),
     dynamic(
         "max.connections.per.ip",
@@ -652,7 +653,7 @@ pub static BROKER: &[Definition] = &[
         Some("2147483647"),
         Valid::Range(0, INT_MAX),
         &[],
-        "How many client connections the broker holds from one address; further ones are closed at once. 0 takes \
+        "How many client connections the broker serves from one address; further ones are closed at once. 0 takes \
          none but those that 'max.connections.per.ip.overrides' names.",
     ),
     dynamic(
