@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 use corelane_log::batch::{self, Compression};
 use corelane_log::builder::BatchBuilder;
 use corelane_log::records;
+use corelane_wire::api::ApiKey;
+use corelane_wire::error_code::ErrorCode;
+use corelane_wire::message::produce::ProduceResponse;
+use corelane_wire::primitive::Reader;
 
 use crate::harness::{Broker, binary, busy};
-use crate::wire_client::{Connection, create_topic, fetch, now, produce};
+use crate::wire_client::{Connection, create_topic, fetch, now, produce, produce_request};
 
 const TOPIC: &str = "compacted";
 /// How long a change may take to show on a loaded machine.
@@ -133,4 +137,47 @@ fn a_compacted_topic_keeps_the_last_value_of_each_key() {
     let verified = Command::new(binary()).args(["log", "verify"]).arg(broker.data_dir()).output();
     let verified = verified.expect("the binary runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+/// Which records of a batch the broker names when it refuses them for want of a key.
+fn refused(connection: &mut Connection, partition: i32, batch: &[u8]) -> Vec<i32> {
+    const VERSION: i16 = 9;
+    let frame = produce_request(VERSION, -1, TOPIC, partition, batch);
+    let body = connection.try_call(ApiKey::Produce, VERSION, &frame).expect("an answer");
+    let answer = ProduceResponse::decode(&mut Reader::new(&body), VERSION).expect("a response");
+    let answer = &answer.responses[0].partition_responses[0];
+    assert_eq!((answer.error_code, answer.base_offset), (ErrorCode::InvalidRecord.code(), -1));
+    assert!(answer.error_message.is_some_and(|text| text.contains("key")), "{:?}", answer.error_message);
+    answer.record_errors.iter().map(|record| record.batch_index).collect()
+}
+
+#[test]
+fn records_without_a_key_are_named() {
+    let broker = Broker::start_with("compaction-keys", &["--shards", "2"]);
+    let mut connection = Connection::open(broker.address());
+    // Of both shards.
+    const PARTITIONS: i32 = 4;
+    create_topic(&mut connection, TOPIC, PARTITIONS, &[("cleanup.policy", "compact")]);
+    let mixed = |compression, count: usize, has_key: fn(usize) -> bool| {
+        let mut builder = BatchBuilder::new();
+        builder.compression = compression;
+        for index in 0..count {
+            builder.push(now(), has_key(index).then_some(b"key"), Some(b"value"));
+        }
+        builder.build().to_vec()
+    };
+    for partition in 0..PARTITIONS {
+        for compression in [Compression::None, Compression::Zstd] {
+            let batch = mixed(compression, 5, |index| index % 2 == 0);
+            assert_eq!(refused(&mut connection, partition, &batch), [1, 3]);
+        }
+    }
+    let all = refused(&mut connection, 0, &mixed(Compression::None, 5_000, |_| false));
+    assert_eq!(all, Vec::from_iter(0..5_000));
+    // Equal records take no room once compressed: the answer may not grow far beyond the request.
+    let batch = mixed(Compression::Zstd, 5_000, |_| false);
+    let some = refused(&mut connection, 0, &batch);
+    assert!(some.len() >= 100 && some.len() <= batch.len(), "{} named of {} bytes", some.len(), batch.len());
+    let taken = produce(&mut connection, -1, TOPIC, 0, &mixed(Compression::None, 2, |_| true));
+    assert_eq!(taken, Ok(0), "nothing of what was refused is there");
 }

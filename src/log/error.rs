@@ -61,7 +61,8 @@ pub enum AppendError {
     Offline,
     /// The batch is not what may be appended here.
     Batch(BatchError),
-    /// Records without a key for a compacted log: their numbers in the batch, the first few.
+    /// Records without a key for a compacted log: their numbers in the batch; if it unfolds to many times its size,
+    /// only the first of them.
     /// Kafka code: INVALID_RECORD.
     RecordsWithoutKey(Vec<i32>),
     /// The records inside do not decode, where they had to be looked at.

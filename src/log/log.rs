@@ -212,8 +212,8 @@ pub(crate) const FIRST_ADDRESS: u64 = 1 << 48;
 const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
 /// Producers remembered per log.
 pub(crate) const PRODUCERS_MAX: usize = 10_000;
-/// Records without a key named in one error.
-const KEYLESS_NAMED_MAX: usize = 100;
+/// So many records without a key are named in an error, however small their batch is.
+const KEYLESS_NAMED_MIN: usize = 100;
 /// Bytes a batch may decompress to where its records must be looked at.
 pub(crate) const RECORDS_BYTES_MAX: usize = 64 << 20;
 
@@ -599,7 +599,10 @@ impl Log {
                 };
                 let header = batch::check_produced(batch, &rules, now)?;
                 if self.settings.compacted {
-                    let keyless = records::keyless(batch, RECORDS_BYTES_MAX, KEYLESS_NAMED_MAX)
+                    // Uncompressed, a record takes more than four bytes, so all are named. What a small batch
+                    // unfolds to may not make a large answer.
+                    let named_max = (batch.len() / size_of::<i32>()).max(KEYLESS_NAMED_MIN);
+                    let keyless = records::keyless(batch, RECORDS_BYTES_MAX, named_max)
                         .map_err(AppendError::Records)?;
                     if !keyless.is_empty() {
                         return Err(AppendError::RecordsWithoutKey(keyless));

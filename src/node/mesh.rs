@@ -54,7 +54,7 @@ pub struct AppendItem {
 }
 
 /// What became of one batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendResult {
     /// The asker's name.
     pub index: u32,
@@ -68,6 +68,8 @@ pub struct AppendResult {
     pub log_start_offset: Offset,
     /// When it was in the log's memory; zero if it is not.
     pub appended: Mono,
+    /// If it was refused because of records without a key, their numbers in the batch.
+    pub keyless: Vec<i32>,
 }
 
 /// One partition of a fetch.

@@ -428,7 +428,12 @@ impl Owner {
             Err(error) => {
                 partition.traffic.produce_failed += 1;
                 let start = partition.log.log_start_offset();
-                return Appending::Done(failed_append(index, append_error_code(&error), start));
+                let failed = failed_append(index, append_error_code(&error), start);
+                let keyless = match error {
+                    AppendError::RecordsWithoutKey(keyless) => keyless,
+                    _ => Vec::new(),
+                };
+                return Appending::Done(AppendResult { keyless, ..failed });
             }
         };
         if !partition.dirty {
@@ -447,6 +452,7 @@ impl Owner {
             log_append_time: appended.log_append_time.unwrap_or(WallMs(-1)),
             log_start_offset: partition.log.log_start_offset(),
             appended: now.mono,
+            keyless: Vec::new(),
         };
         if appended.last_offset < partition.high_watermark() {
             return Appending::Done(result);
@@ -717,6 +723,7 @@ fn failed_append(index: u32, error: ErrorCode, log_start_offset: Offset) -> Appe
         log_append_time: WallMs(-1),
         log_start_offset,
         appended: Mono(0),
+        keyless: Vec::new(),
     }
 }
 

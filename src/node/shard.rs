@@ -548,7 +548,7 @@ impl Shard {
                     self.tell(now, from, MeshMessage::Appended { pending: ask.pending, results }, fx);
                 }
             }
-            MeshMessage::Appended { pending, results } => self.on_appended(pending, &results, fx),
+            MeshMessage::Appended { pending, results } => self.on_appended(pending, results, fx),
             MeshMessage::Fetch { pending, bytes, items } => {
                 self.owner.fetch(from, pending, bytes, &items, now, &mut fx.disk);
             }

@@ -3,14 +3,16 @@
 //! acks 0 is answered by silence, but keeps its place in the order until the batch is durable: that is its only
 //! back-pressure. If it fails, the connection closes, the only sign that Kafka gives too. acks 1 and all are the same
 //! while there is one replica: answered when the log's durability is reached. Deviation: batches are checked by their
-//! headers and CRC, records are not decoded, so there are no per-record errors. Source: KIP-98, KIP-467, KIP-516.
+//! headers and CRC, records are not decoded, so there are no per-record errors, except for records without a key that
+//! a compacted topic refuses. Source: KIP-98, KIP-467, KIP-516.
 
 use corelane_base::id::{Offset, ShardId, TopicId};
 use corelane_base::time::{Mono, Now, WallMs};
 use corelane_control::image::Topic;
 use corelane_wire::error_code::ErrorCode;
 use corelane_wire::message::produce::{
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+    TopicProduceResponse,
 };
 use corelane_wire::primitive::{Reader, Records};
 
@@ -68,7 +70,7 @@ impl Shard {
         for (shard, items) in plan.remote {
             fx.mesh.push((shard, MeshMessage::Append { ask, items }));
         }
-        self.on_appended(pending, &plan.done, fx);
+        self.on_appended(pending, plan.done, fx);
         Ok(())
     }
 
@@ -147,14 +149,15 @@ impl Shard {
     }
 
     /// Takes in results of appends; answers when the last is in.
-    pub(crate) fn on_appended(&mut self, id: SlotId, results: &[AppendResult], fx: &mut Effects) {
+    pub(crate) fn on_appended(&mut self, id: SlotId, results: Vec<AppendResult>, fx: &mut Effects) {
         let Some(Pending { body: PendingBody::Produce(state), .. }) = self.pending.get_mut(id) else {
             return;
         };
-        for result in results {
-            state.partitions[result.index as usize].1 = *result;
-        }
         state.outstanding -= results.len() as u32;
+        for result in results {
+            let index = result.index as usize;
+            state.partitions[index].1 = result;
+        }
         if state.outstanding == 0 {
             self.finish_produce(id, fx);
         }
@@ -227,16 +230,23 @@ fn unanswered(index: u32) -> AppendResult {
         log_append_time: WallMs(-1),
         log_start_offset: Offset(-1),
         appended: Mono(0),
+        keyless: Vec::new(),
     }
 }
 
+/// Said of the whole batch, not again with each record: clients take it for all that are named.
+const KEYLESS_TEXT: &str = "a compacted topic takes only records with a key";
+
 fn partition_response((partition, result): &(i32, AppendResult)) -> PartitionProduceResponse<'static> {
+    let of_record = |&batch_index| BatchIndexAndErrorMessage { batch_index, batch_index_error_message: None };
     PartitionProduceResponse {
         index: *partition,
         error_code: result.error.code(),
         base_offset: result.base_offset.0,
         log_append_time_ms: result.log_append_time.0,
         log_start_offset: result.log_start_offset.0,
+        record_errors: result.keyless.iter().map(of_record).collect(),
+        error_message: (!result.keyless.is_empty()).then_some(KEYLESS_TEXT),
         ..PartitionProduceResponse::default()
     }
 }
