@@ -191,7 +191,7 @@ fn length_field(records_size: usize) -> [u8; 4] {
 /// Compresses if asked to, and writes the CRC of the batch that begins at `at` and ends with `out`.
 fn finish(out: &mut Vec<u8>, at: usize, origin: &Origin) {
     if origin.compression != Compression::None {
-        let compressed = codec::compress(origin.compression, &out[at + HEADER_SIZE..]);
+        let compressed = codec::compress(origin.compression, &out[at + HEADER_SIZE..]).into_owned();
         out.truncate(at + HEADER_SIZE);
         out.extend_from_slice(&compressed);
         out[at + 8..at + 12].copy_from_slice(&length_field(compressed.len()));

@@ -282,6 +282,10 @@ impl fmt::Debug for BatchHeader {
 }
 
 impl Compression {
+    /// Each of them, in the order of Kafka's numbers.
+    pub const ALL: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
     /// The compression with Kafka's number `id`, if there is one.
     #[must_use]
     pub fn from_id(id: u8) -> Option<Compression> {
@@ -452,6 +456,17 @@ impl BatchHeader {
         self
     }
 
+    /// The whole batch: this header with its CRC, and the records as stored. Panics: if they are not of the size that
+    /// the header says.
+    #[must_use]
+    pub(crate) fn with_records(&self, records: &[u8]) -> Vec<u8> {
+        let mut batch = Vec::with_capacity(HEADER_SIZE + records.len());
+        batch.extend_from_slice(self.as_bytes());
+        batch.extend_from_slice(records);
+        stamp_crc(&mut batch);
+        batch
+    }
+
     /// The header of the same batch elsewhere in a log.
     #[must_use]
     pub fn at(mut self, base_offset: Offset, leader_epoch: LeaderEpoch) -> BatchHeader {
@@ -543,7 +558,8 @@ pub fn check_produced(batch: &[u8], rules: &ProduceRules, now: WallMs) -> Result
     Ok(header)
 }
 
-fn check_size(header: &BatchHeader, rules: &ProduceRules) -> Result<(), BatchError> {
+/// Errors: `TooLarge`, `LargerThanSegment`.
+pub(crate) fn check_size(header: &BatchHeader, rules: &ProduceRules) -> Result<(), BatchError> {
     let size_bytes = u32::try_from(header.size_bytes()).expect("12 + i32::MAX fits");
     if size_bytes > rules.batch_bytes_max {
         return Err(BatchError::TooLarge { size_bytes, size_bytes_max: rules.batch_bytes_max });
@@ -618,7 +634,7 @@ pub fn stamp_append_time(batch: &mut [u8], now: WallMs) -> BatchHeader {
     stamp_crc(batch)
 }
 
-/// What compaction changes of a header; `length` follows from `records_size`.
+/// What compaction and recompression change of a header; `length` follows from `records_size`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rewrite {
     pub(crate) compression: Compression,

@@ -5,9 +5,8 @@
 use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use corelane_base::time::WallMs;
-use zerocopy::IntoBytes;
 
-use crate::batch::{self, Compression, HEADER_SIZE};
+use crate::batch::{self, Compression};
 use crate::codec;
 use crate::records::put_varlong;
 
@@ -114,14 +113,7 @@ impl BatchBuilder {
     #[must_use]
     pub fn build(&mut self) -> Bytes {
         assert!(self.record_count > 0, "a batch has a record");
-        let compressed;
-        let records = match self.compression {
-            Compression::None => &self.records,
-            compression => {
-                compressed = codec::compress(compression, &self.records);
-                &compressed
-            }
-        };
+        let records = codec::compress(self.compression, &self.records);
         let header = batch::Parts {
             base_offset: self.base_offset,
             leader_epoch: self.leader_epoch,
@@ -137,13 +129,10 @@ impl BatchBuilder {
             records_size: records.len(),
         }
         .header();
-        let mut out = Vec::with_capacity(HEADER_SIZE + records.len());
-        out.extend_from_slice(header.as_bytes());
-        out.extend_from_slice(records);
-        batch::stamp_crc(&mut out);
+        let batch = header.with_records(&records);
         self.records.clear();
         self.record_count = 0;
-        Bytes::from(out)
+        Bytes::from(batch)
     }
 }
 

@@ -17,9 +17,6 @@ use crate::records;
 use crate::rig_test::{Rig, cx, seed, settings};
 use crate::settings::LogSettings;
 
-const CODECS: [Compression; 5] =
-    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
-
 /// A record as it was appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
@@ -60,7 +57,7 @@ impl Keyed {
 
     fn append_rows(&mut self, rows: &[Row], producer: i64) -> Result<(), AppendError> {
         let mut builder = BatchBuilder::new();
-        builder.compression = CODECS[self.rig.rng.below(self.codecs as u64) as usize];
+        builder.compression = Compression::ALL[self.rig.rng.below(self.codecs as u64) as usize];
         if producer >= 0 {
             builder.producer_id = ProducerId(producer);
             builder.producer_epoch = ProducerEpoch(0);

@@ -1,7 +1,7 @@
 //! Compression and decompression of a batch's records, with a bound on what comes out.
 //!
-//! Not on the produce or fetch path: compressed batches pass through untouched. Used for time look-ups, compaction,
-//! tools and tests.
+//! Compressed batches pass through untouched, unless their topic wants another compression than their producer
+//! (`recompress.rs`). Used besides for time look-ups, compaction, tools and tests.
 //!
 //! A few kilobytes can claim to be gigabytes, so every decompressor stops at the caller's bound and reserves no more
 //! than has come out (gzip, lz4, zstd) or than the bound allows (snappy, whose blocks state their size first).
@@ -11,6 +11,7 @@
 //! `82 "SNAPPY" 00, version i32, compatible version i32`, then blocks, each a length i32 (big endian) and bare
 //! snappy. librdkafka and franz-go send bare snappy without the framing; Kafka takes both, and so do we.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 
 use crate::batch::Compression;
@@ -19,6 +20,25 @@ const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const XERIAL_HEADER_SIZE: usize = 16;
 /// What Xerial's library compresses at once by default.
 const XERIAL_BLOCK_SIZE: usize = 32 * 1024;
+
+/// A compression and how hard it tries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Codec {
+    /// Which.
+    pub compression: Compression,
+    /// gzip: 1 to 9, or -1 for 6. zstd: -131,072 to 22. The others have no levels: lz4 here is its fast method, which is
+    /// also what Kafka uses at its default level.
+    pub level: i32,
+}
+
+impl Codec {
+    /// As Kafka's clients compress if they are not told a level: gzip 6, zstd 3.
+    #[must_use]
+    pub fn at_default_level(compression: Compression) -> Codec {
+        let level = if compression == Compression::Zstd { zstd::DEFAULT_COMPRESSION_LEVEL } else { -1 };
+        Codec { compression, level }
+    }
+}
 
 /// Why compressed bytes gave nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,14 +97,22 @@ fn decompress_snappy_block(block: &[u8], output_max: usize, output: &mut Vec<u8>
 }
 
 /// Compresses as Kafka's Java client does by default: gzip level 6, snappy in Xerial's framing, lz4 in independent
-/// blocks of 64 KiB, zstd level 3.
+/// blocks of 64 KiB, zstd level 3. Not compressed, they are the bytes themselves.
 #[must_use]
-pub fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+pub fn compress(compression: Compression, bytes: &[u8]) -> Cow<'_, [u8]> {
+    compress_as(Codec::at_default_level(compression), bytes)
+}
+
+/// Compresses as `compress` does, at a level.
+#[must_use]
+pub fn compress_as(codec: Codec, bytes: &[u8]) -> Cow<'_, [u8]> {
     const IN_MEMORY: &str = "writing to memory does not fail";
-    match compression {
-        Compression::None => bytes.to_vec(),
+    Cow::Owned(match codec.compression {
+        Compression::None => return Cow::Borrowed(bytes),
         Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            let level =
+                u32::try_from(codec.level).map_or(flate2::Compression::default(), flate2::Compression::new);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(bytes).expect(IN_MEMORY);
             encoder.finish().expect(IN_MEMORY)
         }
@@ -97,8 +125,12 @@ pub fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
             encoder.write_all(bytes).expect(IN_MEMORY);
             encoder.finish().expect(IN_MEMORY)
         }
-        Compression::Zstd => zstd::stream::encode_all(bytes, 3).expect(IN_MEMORY),
-    }
+        // As one piece of known size: a stream at a high level would ask for a window of 128 MiB whatever its size,
+        // here and of every reader.
+        Compression::Zstd => {
+            zstd::bulk::compress(bytes, codec.level).expect("there is room for the worst case")
+        }
+    })
 }
 
 fn compress_xerial(bytes: &[u8]) -> Vec<u8> {

@@ -11,9 +11,8 @@
 //! Source: Kafka `MemoryRecords.filterTo`, KIP-534.
 
 use corelane_base::time::WallMs;
-use zerocopy::IntoBytes;
 
-use crate::batch::{self, BatchHeader, Compression, HEADER_SIZE, Rewrite, TimestampType};
+use crate::batch::{BatchHeader, Compression, HEADER_SIZE, Rewrite, TimestampType};
 use crate::codec;
 use crate::records::{self, Record, RecordError};
 
@@ -129,29 +128,20 @@ fn build(
     new_horizon: bool,
 ) -> Vec<u8> {
     let compression = header.compression().expect("its records were read");
-    let compressed;
-    let records = match compression {
-        Compression::None => records,
-        compression => {
-            compressed = codec::compress(compression, records);
-            &compressed
-        }
-    };
+    let records = codec::compress(compression, records);
     let max_timestamp = match header.timestamp_type() {
         TimestampType::CreateTime => kept.max_timestamp.unwrap_or(header.max_timestamp()),
         TimestampType::LogAppendTime => header.max_timestamp(),
     };
-    finish(
-        header.rewritten(&Rewrite {
-            compression,
-            delete_horizon: new_horizon || header.has_delete_horizon(),
-            base_timestamp,
-            max_timestamp,
-            record_count: kept.count,
-            records_size: records.len(),
-        }),
-        records,
-    )
+    let rewrite = Rewrite {
+        compression,
+        delete_horizon: new_horizon || header.has_delete_horizon(),
+        base_timestamp,
+        max_timestamp,
+        record_count: kept.count,
+        records_size: records.len(),
+    };
+    header.rewritten(&rewrite).with_records(&records)
 }
 
 /// A batch of which only the header is left.
@@ -164,15 +154,7 @@ fn bare(header: &BatchHeader) -> Vec<u8> {
         record_count: 0,
         records_size: 0,
     };
-    finish(header.rewritten(&rewrite), &[])
-}
-
-fn finish(header: BatchHeader, records: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER_SIZE + records.len());
-    out.extend_from_slice(header.as_bytes());
-    out.extend_from_slice(records);
-    batch::stamp_crc(&mut out);
-    out
+    header.rewritten(&rewrite).with_records(&[])
 }
 
 #[cfg(test)]
@@ -181,10 +163,9 @@ mod tests {
     use corelane_base::rng::Rng;
 
     use super::*;
+    use crate::batch;
     use crate::builder::BatchBuilder;
 
-    const CODECS: [Compression; 5] =
-        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     const OUTPUT_MAX: usize = 1 << 20;
     const HORIZON: WallMs = WallMs(90_000);
 
@@ -228,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_stays_keeps_everything_but_its_neighbours() {
-        for compression in CODECS {
+        for compression in Compression::ALL {
             let batch = sample(compression);
             let before = batch::check_stored(&batch).expect("valid").expect("whole");
             let check = |stays: &[i64], horizon: bool| {
@@ -281,7 +262,7 @@ mod tests {
 
     #[test]
     fn nothing_stays() {
-        for compression in CODECS {
+        for compression in Compression::ALL {
             let batch = sample(compression);
             assert_eq!(run(&batch, WhenEmpty::Delete, false, &[]), Filtered::Gone);
             let Filtered::Rewritten(bare) = run(&batch, WhenEmpty::KeepHeader, false, &[]) else { panic!() };
@@ -341,7 +322,7 @@ mod tests {
     #[test]
     fn damage_is_an_error_and_bombs_are_bounded() {
         let mut rng = Rng::new(3);
-        for compression in CODECS {
+        for compression in Compression::ALL {
             let batch = sample(compression);
             for _ in 0..200 {
                 let mut damaged = batch.clone();

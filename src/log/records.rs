@@ -528,7 +528,7 @@ mod tests {
         let plain = b"bare snappy as librdkafka sends it, as librdkafka sends it".repeat(1000);
         let bare = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
         assert_eq!(codec::decompress(Compression::Snappy, &bare, OUTPUT_MAX), Ok(plain.clone()));
-        let framed = codec::compress(Compression::Snappy, &plain);
+        let framed = codec::compress(Compression::Snappy, &plain).into_owned();
         assert_eq!(codec::decompress(Compression::Snappy, &framed, OUTPUT_MAX), Ok(plain));
         for len in [9, 15, 17, 19, 20, framed.len() - 1] {
             assert_eq!(
