@@ -13,11 +13,12 @@ use corelane_base::time::WallMs;
 
 use crate::batch::{self, BatchHeader, Compression, HEADER_SIZE, ProduceRules, TimestampType};
 use crate::builder::BatchBuilder;
-use crate::codec;
+use crate::codec::{self, Codec};
 use crate::epochs::Epochs;
 use crate::filter::{self, Filtered, WhenEmpty};
 use crate::index::SegmentIndex;
 use crate::producers::Producers;
+use crate::recompress;
 use crate::records;
 use crate::scan::{Found, Scanner};
 
@@ -184,6 +185,12 @@ fn fuzz_records(seed: u64, iterations: u64) {
         let _ = records::first_at_or_after(&bytes, WallMs(1 << 40), Offset(6), OUTPUT_MAX);
         let _ = records::max_timestamp_record(&bytes, OUTPUT_MAX);
         let _ = records::keyless(&bytes, OUTPUT_MAX, 2);
+        let codec = Codec::at_default_level(Compression::ALL[rng.below(5) as usize]);
+        if let Ok(batch) = recompress::recompress(&bytes, codec, OUTPUT_MAX) {
+            let (_, payload_again) =
+                records::payload(&batch, OUTPUT_MAX.max(bytes.len())).expect("just made");
+            assert!(payload_again == payload, "seed {seed} iteration {iteration}");
+        }
     }
 }
 

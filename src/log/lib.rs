@@ -14,6 +14,7 @@ pub mod builder;
 mod sip;
 pub mod offset_map;
 mod filter;
+pub mod recompress;
 mod txn_cleaning;
 pub mod disk;
 mod tail;

@@ -40,6 +40,7 @@ use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::index::SegmentIndex;
 use crate::pool::SegmentPool;
 use crate::producers::{Producers, Verdict};
+use crate::recompress;
 use crate::records;
 use crate::recovering::Recovery;
 use crate::segment::{Segment, SegmentFile};
@@ -96,6 +97,8 @@ pub struct Appended {
     pub log_append_time: Option<WallMs>,
     /// The producer had sent it before: these are the offsets of that time, and nothing was appended.
     pub duplicate: bool,
+    /// What it takes of the log; 0 for a duplicate.
+    pub size_bytes: u64,
 }
 
 /// Names a read or look-up that waits for the disk. Unique within its log.
@@ -513,7 +516,7 @@ impl Log {
         &self.state
     }
 
-    /// Appends one record batch (exactly one, magic 2) in memory. It is neither readable nor to be acknowledged
+    /// Appends one record batch (exactly one, magic 2) in memory, compressed anew if the settings ask for it. It is neither readable nor to be acknowledged
     /// before `flushed_offset` is beyond its last offset.
     ///
     /// Errors leave no trace. Panics: if `leader_epoch` is negative. One below the log's latest takes the log offline.
@@ -538,7 +541,13 @@ impl Log {
                 self.producers.check(&header)?
         {
             let log_append_time = self.stamps_time().then_some(timestamp);
-            return Ok(Appended { base_offset, last_offset, log_append_time, duplicate: true });
+            return Ok(Appended {
+                base_offset,
+                last_offset,
+                log_append_time,
+                duplicate: true,
+                size_bytes: 0,
+            });
         }
         let (base_offset, leader_epoch) = if follower {
             (header.base_offset(), header.leader_epoch())
@@ -552,13 +561,36 @@ impl Log {
         if self.epochs.latest().is_some_and(|latest| latest.leader_epoch > leader_epoch) {
             return Err(self.on_stale_epoch(follower));
         }
+        let recompressed = if follower { None } else { self.recompressed(batch, &header)? };
+        let (header, batch) =
+            recompressed.as_ref().map_or((header, batch), |(header, batch)| (*header, batch));
         let header = header.at(base_offset, leader_epoch);
         self.make_room(&header, cx)?;
         let stamped = self.push(batch, &header, if follower { None } else { Some(cx.now.wall) });
         self.note_batch(&stamped);
         self.prepare_ahead(cx);
         let log_append_time = (!follower && self.stamps_time()).then_some(cx.now.wall);
-        Ok(Appended { base_offset, last_offset: stamped.last_offset(), log_append_time, duplicate: false })
+        let (last_offset, size_bytes) = (stamped.last_offset(), stamped.size_bytes() as u64);
+        Ok(Appended { base_offset, last_offset, log_append_time, duplicate: false, size_bytes })
+    }
+
+    /// The batch and its header as `compression.type` wants them. `None`: as they are.
+    fn recompressed(
+        &self,
+        batch: &[u8],
+        header: &BatchHeader,
+    ) -> Result<Option<(BatchHeader, Vec<u8>)>, AppendError> {
+        let Some(codec) = self.settings.compression.filter(|codec| recompress::is_due(header, *codec)) else {
+            return Ok(None);
+        };
+        // Whoever hears this comes again with the same batch: that should not cost the work each time.
+        if !self.has_write_room(header) {
+            return Err(AppendError::Busy);
+        }
+        let batch = recompress::recompress(batch, codec, RECORDS_BYTES_MAX).map_err(AppendError::Records)?;
+        let header = batch::peek(&batch)?.expect("a batch has a header");
+        batch::check_size(&header, &self.rules(true))?;
+        Ok(Some((header, batch)))
     }
 
     /// Whether `append` would find this batch of an idempotent producer stored already, and so neither store it nor need
@@ -586,18 +618,21 @@ impl Log {
         self.settings.timestamp_type == TimestampType::LogAppendTime
     }
 
+    fn rules(&self, zstd_allowed: bool) -> ProduceRules {
+        ProduceRules {
+            batch_bytes_max: self.settings.batch_bytes_max,
+            segment_bytes: self.settings.segment_bytes,
+            timestamp_type: self.settings.timestamp_type,
+            timestamp_before_max_ms: self.settings.timestamp_before_ms_max,
+            timestamp_after_max_ms: self.settings.timestamp_after_ms_max,
+            zstd_allowed,
+        }
+    }
+
     fn check(&self, batch: &[u8], origin: AppendOrigin, now: WallMs) -> Result<BatchHeader, AppendError> {
         match origin {
             AppendOrigin::Client { zstd_allowed } => {
-                let rules = ProduceRules {
-                    batch_bytes_max: self.settings.batch_bytes_max,
-                    segment_bytes: self.settings.segment_bytes,
-                    timestamp_type: self.settings.timestamp_type,
-                    timestamp_before_max_ms: self.settings.timestamp_before_ms_max,
-                    timestamp_after_max_ms: self.settings.timestamp_after_ms_max,
-                    zstd_allowed,
-                };
-                let header = batch::check_produced(batch, &rules, now)?;
+                let header = batch::check_produced(batch, &self.rules(zstd_allowed), now)?;
                 if self.settings.compacted {
                     // Uncompressed, a record takes more than four bytes, so all are named. What a small batch
                     // unfolds to may not make a large answer.
@@ -628,13 +663,18 @@ impl Log {
         }
     }
 
+    /// Whether the batch may join what waits in memory for the disk.
+    fn has_write_room(&self, header: &BatchHeader) -> bool {
+        let waiting = self.tail.end() - self.written;
+        waiting == 0 || waiting + header.size_bytes() as u64 <= UNWRITTEN_BYTES_MAX
+    }
+
     /// Makes sure that the batch may go behind the active segment's end, rolling it if need be.
     fn make_room(&mut self, header: &BatchHeader, cx: &mut LogCx<'_>) -> Result<(), AppendError> {
-        let size = header.size_bytes() as u64;
-        let waiting = self.tail.end() - self.written;
-        if waiting > 0 && waiting + size > UNWRITTEN_BYTES_MAX {
+        if !self.has_write_room(header) {
             return Err(AppendError::Busy);
         }
+        let size = header.size_bytes() as u64;
         let rolls = self.must_roll(header, cx.now.wall);
         let active = self.segments.back().expect("an online log has a segment");
         let awaited = matches!(active.file, SegmentFile::Awaited);

@@ -5,10 +5,13 @@ use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, WallMs};
 
-use crate::batch::TimestampType;
+use crate::batch::{self, BatchError, Compression, TimestampType};
+use crate::builder::BatchBuilder;
 use crate::checkpoint::Checkpoint;
+use crate::codec::Codec;
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::log::{AppendOrigin, LogCx, LogState, ReadStart};
+use crate::records::RecordError;
 use crate::rig_test::{Rig, base_offsets, cx, seed, settings};
 use crate::settings::{Durability, LogSettings};
 
@@ -33,6 +36,7 @@ fn random_settings(rng: &mut Rng) -> LogSettings {
         segment_bytes: [20_000, 66_000, 300_000, 2_000_000][rng.below(4) as usize],
         index_interval_bytes: [100, 4096][rng.below(2) as usize],
         batch_bytes_max: 1 << 20,
+        compression: rng.one_in(3).then(|| Codec::at_default_level(Compression::ALL[rng.below(5) as usize])),
         timestamp_type: if rng.one_in(4) { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
         ..settings()
     }
@@ -48,7 +52,7 @@ fn random_life(seed: u64, steps: u64, crashes: bool) -> Rig {
                 let payload_max = [20, 300, 3_000, 15_000][rng.below(4) as usize];
                 match rig.append(payload_max) {
                     Ok(_) | Err(AppendError::Busy) => {}
-                    Err(AppendError::Batch(crate::batch::BatchError::LargerThanSegment { .. })) => {}
+                    Err(AppendError::Batch(BatchError::LargerThanSegment { .. })) => {}
                     Err(error) => panic!("{error:?} {:?} {:?}", rig.log.state(), rig.notices),
                 }
             }
@@ -426,4 +430,68 @@ fn the_leaders_batches_are_kept_as_they_are() {
         Err(AppendError::NotNext { .. })
     ));
     assert_eq!(base_offsets(&skipped), [leader.model[5].base]);
+}
+
+/// The log's settings with a compression of its own.
+fn compressed(compression: Compression) -> LogSettings {
+    LogSettings { compression: Some(Codec::at_default_level(compression)), ..settings() }
+}
+
+#[test]
+fn a_retry_of_a_recompressed_batch_is_recognised_across_restarts() {
+    let mut rig = Rig::new(12, compressed(Compression::Zstd));
+    let first = Rig::producer_batch(40, 0, 3, &[b'a'; 900]);
+    let appended = rig.append_bytes(&first, &[1_000_000; 3]).unwrap();
+    assert!(appended.size_bytes < first.len() as u64 / 4);
+    for clean in [true, false] {
+        rig.settle();
+        let again = rig.append_bytes(&first, &[1_000_000; 3]).unwrap();
+        assert_eq!((again.duplicate, again.base_offset, again.last_offset), (true, Offset(0), Offset(2)));
+        assert_eq!(again.size_bytes, 0);
+        rig.store_checkpoint();
+        rig.reopen(clean);
+    }
+    rig.settle();
+    rig.check_all(10_000);
+}
+
+#[test]
+fn what_recompression_refuses_leaves_no_trace() {
+    let mut rig = Rig::new(13, LogSettings { batch_bytes_max: 1000, ..compressed(Compression::None) });
+    let mut builder = BatchBuilder::new();
+    builder.compression = Compression::Gzip;
+    let large = builder.push(WallMs(1_000_000), None, Some(&[0; 2000])).build();
+    let refused = rig.append_bytes(&large, &[1_000_000]);
+    let Err(AppendError::Batch(BatchError::TooLarge { size_bytes, size_bytes_max: 1000 })) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(size_bytes > 2000, "as it would be stored");
+    let mut damaged = large.to_vec();
+    damaged[batch::HEADER_SIZE..].fill(0xa5);
+    batch::stamp_crc(&mut damaged);
+    let refused = rig.append_bytes(&damaged.into(), &[1_000_000]);
+    assert_eq!(refused, Err(AppendError::Records(RecordError::Decompression)));
+    assert_eq!((rig.log.log_end_offset(), rig.log.size_bytes()), (Offset(0), 0));
+    // Without a compression of its own the log looks into neither.
+    rig.settings = LogSettings { compression: None, ..rig.settings.clone() };
+    rig.log.set_settings(rig.settings.clone());
+    rig.append_bytes(&large, &[1_000_000]).unwrap();
+    rig.settle();
+    rig.check_all(10_000);
+}
+
+#[test]
+fn a_follower_keeps_the_leaders_compression() {
+    let mut leader = Rig::new(14, compressed(Compression::Lz4));
+    for _ in 0..5 {
+        leader.append(500).unwrap();
+    }
+    let mut follower = Rig::new(15, compressed(Compression::Gzip));
+    for stored in leader.model.clone() {
+        let by = AppendOrigin::Follower;
+        follower.log.append(&stored.bytes, LeaderEpoch(0), by, cx!(follower)).unwrap();
+        follower.model.push(stored);
+    }
+    follower.settle();
+    follower.check_all(10_000);
 }

@@ -19,6 +19,7 @@ use crate::log::{
     AppendOrigin, Appended, Log, LogCx, LogRead, LogSlice, LogState, LookupStart, ReadStart, TimedOffset,
 };
 use crate::pool::SegmentPool;
+use crate::recompress;
 use crate::settings::{LogNotice, LogSettings};
 
 pub const SLOT: u32 = 7;
@@ -408,7 +409,13 @@ impl Rig {
             return Ok(appended);
         }
         assert_eq!(appended.base_offset.0, end, "offsets are dense");
-        let mut bytes = batch.to_vec();
+        let mut bytes = match self.settings.compression {
+            Some(codec) if recompress::is_due(&peek(batch).unwrap().unwrap(), codec) => {
+                recompress::recompress(batch, codec, usize::MAX).unwrap()
+            }
+            _ => batch.to_vec(),
+        };
+        assert_eq!(appended.size_bytes, bytes.len() as u64);
         if let Some(now) = appended.log_append_time {
             crate::batch::stamp_append_time(&mut bytes, now);
         }

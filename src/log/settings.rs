@@ -3,6 +3,7 @@
 //! Not the parsing of settings: names, defaults and ranges are the configuration's business.
 
 use crate::batch::TimestampType;
+use crate::codec::Codec;
 
 /// When an appended batch counts as flushed, so that it may be acknowledged and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub struct LogSettings {
     pub deletes: bool,
     /// `max.message.bytes`: the largest batch taken from a client.
     pub batch_bytes_max: u32,
+    /// `compression.type` and its level: batches that come otherwise are compressed anew. `None` (`producer`): batches
+    /// stay as they come.
+    pub compression: Option<Codec>,
     /// `index.interval.bytes`: how many bytes of batches lie between two index entries.
     pub index_interval_bytes: u32,
     /// `message.timestamp.type`.
@@ -65,6 +69,7 @@ impl LogSettings {
             retention_ms: -1,
             deletes: false,
             batch_bytes_max,
+            compression: None,
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_ms_max: i64::MAX,

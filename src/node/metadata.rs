@@ -9,12 +9,13 @@ use corelane_base::id::{PartitionIndex, ShardId, TopicId};
 use corelane_base::time::Now;
 use corelane_control::configs::broker::BrokerConfig;
 use corelane_control::configs::topic::{
-    Durability as TopicDurability, TimestampType as TopicTimestampType, TopicConfig,
+    CompressionType, Durability as TopicDurability, TimestampType as TopicTimestampType, TopicConfig,
 };
 use corelane_control::controller::{Answer, Command};
 use corelane_control::membership::{FormatCluster, StartBroker};
 use corelane_control::record::{BrokerRegistration, Endpoint, MetadataRecord};
-use corelane_log::batch::TimestampType;
+use corelane_log::batch::{Compression, TimestampType};
+use corelane_log::codec::Codec;
 use corelane_log::disk::{DiskError, DiskOp, DiskOutcome, DiskToken};
 use corelane_log::log::Log;
 use corelane_log::settings::{Durability, LogSettings};
@@ -371,6 +372,7 @@ pub fn log_settings(topic: &TopicConfig, broker: &BrokerConfig) -> LogSettings {
         retention_ms: topic.retention_ms.unwrap_or(-1),
         deletes: topic.cleanup_policy.delete,
         batch_bytes_max: topic.batch_bytes_max.max(0) as u32,
+        compression: codec(topic),
         index_interval_bytes: topic.index_interval_bytes.max(0) as u32,
         timestamp_type: match topic.timestamp_type {
             TopicTimestampType::CreateTime => TimestampType::CreateTime,
@@ -390,4 +392,20 @@ pub fn log_settings(topic: &TopicConfig, broker: &BrokerConfig) -> LogSettings {
         compaction_lag_ms_max: topic.compaction_lag_ms_max,
         cleanable_ratio_min_ppm: (topic.cleanable_dirty_ratio_min * 1e6) as u32,
     }
+}
+
+/// What a topic's batches are compressed with; `None` for whatever their producers chose.
+fn codec(topic: &TopicConfig) -> Option<Codec> {
+    Some(match topic.compression_type {
+        CompressionType::Producer => return None,
+        CompressionType::Uncompressed => Codec::at_default_level(Compression::None),
+        CompressionType::Gzip => {
+            Codec { compression: Compression::Gzip, level: topic.compression_gzip_level }
+        }
+        CompressionType::Snappy => Codec::at_default_level(Compression::Snappy),
+        CompressionType::Lz4 => Codec::at_default_level(Compression::Lz4),
+        CompressionType::Zstd => {
+            Codec { compression: Compression::Zstd, level: topic.compression_zstd_level }
+        }
+    })
 }

@@ -440,7 +440,7 @@ impl Owner {
             partition.dirty = true;
             self.dirty.push(slot);
         }
-        self.appended_bytes += batch.len() as u64;
+        self.appended_bytes += appended.size_bytes;
         if !appended.duplicate {
             partition.traffic.bytes_in += batch.len() as u64;
             partition.traffic.records_in += (appended.last_offset.0 - appended.base_offset.0 + 1) as u64;

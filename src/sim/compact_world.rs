@@ -124,6 +124,7 @@ fn draw_settings(rng: &mut Rng) -> LogSettings {
         retention_ms: -1,
         deletes: false,
         batch_bytes_max: segment_bytes / 2,
+        compression: None,
         index_interval_bytes: 1 << (6 + rng.below(8)),
         timestamp_type: if rng.one_in(4) { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
         timestamp_before_ms_max: i64::MAX,

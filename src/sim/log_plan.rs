@@ -72,6 +72,7 @@ fn draw_settings(rng: &mut Rng) -> LogSettings {
         retention_ms: if retains && rng.one_in(2) { 1000 << rng.below(8) } else { -1 },
         deletes: true,
         batch_bytes_max: segment_bytes.min(1 << 20) >> rng.below(2),
+        compression: None,
         index_interval_bytes: 1 << (6 + rng.below(8)),
         timestamp_type: if rng.one_in(4) { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
         timestamp_before_ms_max: i64::MAX,

@@ -201,6 +201,8 @@ fn every_topic_setting_reaches_its_field() {
     }
     check("cleanup.policy", "compact", |c| c.cleanup_policy = CleanupPolicy { delete: false, compact: true });
     check("cleanup.policy", "", |c| c.cleanup_policy = CleanupPolicy { delete: false, compact: false });
+    check("compression.gzip.level", "9", |c| c.compression_gzip_level = 9);
+    check("compression.zstd.level", "-5", |c| c.compression_zstd_level = -5);
     check("compression.type", "lz4", |c| c.compression_type = CompressionType::Lz4);
     check("compression.type", "uncompressed", |c| c.compression_type = CompressionType::Uncompressed);
     check("corelane.durability", "write", |c| c.durability = Durability::Write);

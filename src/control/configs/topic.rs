@@ -33,10 +33,10 @@ pub enum Durability {
     Sync,
 }
 
-/// How a topic asks for its batches to be compressed. They are stored as the producer sent them all the same.
+/// How a topic's batches are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CompressionType {
-    /// Whatever the producer chose.
+    /// Each as its producer compressed it.
     Producer,
     /// Not at all.
     Uncompressed,
@@ -56,8 +56,12 @@ pub enum CompressionType {
 pub struct TopicConfig {
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `compression.gzip.level`: 1 to 9, or -1 for the library's choice.
+    pub compression_gzip_level: i32,
     /// `compression.type`.
     pub compression_type: CompressionType,
+    /// `compression.zstd.level`: -131,072 to 22.
+    pub compression_zstd_level: i32,
     /// `corelane.durability`.
     pub durability: Durability,
     /// `delete.retention.ms`.
@@ -108,7 +112,9 @@ impl TopicConfig {
     /// The registry's defaults: what holds on a broker without any settings.
     pub const BUILT_IN: TopicConfig = TopicConfig {
         cleanup_policy: CleanupPolicy { delete: true, compact: false },
+        compression_gzip_level: -1,
         compression_type: CompressionType::Producer,
+        compression_zstd_level: 3,
         durability: Durability::Sync,
         delete_retention_ms: 86_400_000,
         file_delete_delay_ms: 60_000,
@@ -174,7 +180,9 @@ impl TopicConfig {
                 let has = |policy| words.iter().any(|word| word == policy);
                 self.cleanup_policy = CleanupPolicy { delete: has("delete"), compact: has("compact") };
             }
+            ("compression.gzip.level", Value::Int(level)) => self.compression_gzip_level = narrow(level),
             ("compression.type", Value::Text(word)) => self.compression_type = compression(&word),
+            ("compression.zstd.level", Value::Int(level)) => self.compression_zstd_level = narrow(level),
             ("corelane.durability", Value::Text(word)) => self.durability = durability(&word),
             ("delete.retention.ms", Value::Int(ms)) => self.delete_retention_ms = ms,
             ("file.delete.delay.ms", Value::Int(ms)) => self.file_delete_delay_ms = ms,
@@ -197,11 +205,9 @@ impl TopicConfig {
             ("segment.jitter.ms", Value::Int(ms)) => self.segment_jitter_ms = ms,
             ("segment.ms", Value::Int(ms)) => self.segment_ms = ms,
             ("unclean.leader.election.enable", Value::Bool(on)) => self.unclean_leader_election = on,
-            // Known to the registry, without a field: batches are not recompressed and followers not throttled.
+            // Known to the registry, without a field: lz4 has one level here and followers are not throttled.
             (
-                "compression.gzip.level"
-                | "compression.lz4.level"
-                | "compression.zstd.level"
+                "compression.lz4.level"
                 | "follower.replication.throttled.replicas"
                 | "leader.replication.throttled.replicas",
                 _,

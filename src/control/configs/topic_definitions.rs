@@ -63,8 +63,8 @@ pub static TOPIC: &[Definition] = &[
         "-1",
         Valid::RangeOr(1, 9, -1),
         &[same("compression.gzip.level")],
-        "The gzip level a recompressing broker would use; -1 is the library's choice. Batches here keep the \
-         producer's compression, so it changes nothing stored.",
+        "The level at which the broker compresses where 'compression.type' is 'gzip'; -1 is the library's \
+         choice, 6.",
     ),
     key(
         "compression.lz4.level",
@@ -72,8 +72,8 @@ pub static TOPIC: &[Definition] = &[
         "9",
         Valid::Range(1, 17),
         &[same("compression.lz4.level")],
-        "The lz4 level a recompressing broker would use. Batches here keep the producer's compression, so \
-         it changes nothing stored.",
+        "Changes nothing: where 'compression.type' is 'lz4' the broker compresses by lz4's fast method, \
+         which is also Kafka's at the default level.",
     ),
     key(
         "compression.type",
@@ -81,8 +81,8 @@ pub static TOPIC: &[Definition] = &[
         "producer",
         Valid::OneOf(COMPRESSION_TYPES),
         &[same("compression.type")],
-        "How the topic's batches are meant to be compressed. Batches are stored byte for byte as the \
-         producer compressed them, whatever is set here.",
+        "How the topic's batches are stored: 'producer' keeps each byte for byte as its producer compressed \
+         it, otherwise the broker compresses anew what comes with another compression.",
     ),
     key(
         "compression.zstd.level",
@@ -90,8 +90,8 @@ pub static TOPIC: &[Definition] = &[
         "3",
         Valid::Range(-131_072, 22),
         &[same("compression.zstd.level")],
-        "The zstd level a recompressing broker would use. Batches here keep the producer's compression, so \
-         it changes nothing stored.",
+        "The level at which the broker compresses where 'compression.type' is 'zstd'; 0 is the library's \
+         choice, 3.",
     ),
     key(
         "corelane.durability",

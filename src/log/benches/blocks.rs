@@ -8,8 +8,10 @@ use corelane_base::rng::Rng;
 use corelane_base::time::WallMs;
 use corelane_log::batch::{self, Compression, ProduceRules, TimestampType};
 use corelane_log::builder::BatchBuilder;
+use corelane_log::codec::Codec;
 use corelane_log::index::SegmentIndex;
 use corelane_log::producers::{Producers, Verdict};
+use corelane_log::recompress::recompress;
 use corelane_log::records;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -116,9 +118,7 @@ fn index(c: &mut Criterion) {
 
 fn time_look_up(c: &mut Criterion) {
     let mut group = c.benchmark_group("records/first_at_or_after, none there");
-    for compression in
-        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
-    {
+    for compression in Compression::ALL {
         let bytes = batch_of(16 << 10, compression);
         group.throughput(Throughput::Bytes(16 << 10));
         group.bench_with_input(
@@ -132,5 +132,32 @@ fn time_look_up(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, validation, producer_state, index, time_look_up);
+/// How long a shard's core is busy with a batch of 64 KiB, and with the worst that 1 MiB can unfold to.
+fn recompression(c: &mut Criterion) {
+    let mut group = c.benchmark_group("recompress");
+    for from in Compression::ALL {
+        let bytes = batch_of(64 << 10, from);
+        group.throughput(Throughput::Bytes(64 << 10));
+        for to in Compression::ALL.into_iter().filter(|to| *to != from) {
+            let codec = Codec::at_default_level(to);
+            group.bench_function(BenchmarkId::from_parameter(format!("{from:?} to {to:?}")), |b| {
+                b.iter(|| recompress(black_box(&bytes), codec, 64 << 20));
+            });
+        }
+    }
+    group.sample_size(10);
+    let mut bomb = BatchBuilder::new();
+    bomb.compression = Compression::Gzip;
+    let bomb = bomb.push(NOW, None, Some(&vec![0; 63 << 20])).build();
+    group.throughput(Throughput::Bytes(63 << 20));
+    for level in [3, 22] {
+        let codec = Codec { compression: Compression::Zstd, level };
+        group.bench_function(BenchmarkId::from_parameter(format!("bomb to Zstd {level}")), |b| {
+            b.iter(|| recompress(black_box(&bomb), codec, 64 << 20));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, validation, producer_state, index, time_look_up, recompression);
 criterion_main!(benches);

@@ -3,8 +3,8 @@
 //! acks 0 is answered by silence, but keeps its place in the order until the batch is durable: that is its only
 //! back-pressure. If it fails, the connection closes, the only sign that Kafka gives too. acks 1 and all are the same
 //! while there is one replica: answered when the log's durability is reached. Deviation: batches are checked by their
-//! headers and CRC, records are not decoded, so there are no per-record errors, except for records without a key that
-//! a compacted topic refuses. Source: KIP-98, KIP-467, KIP-516.
+//! headers and CRC, records are decoded only where `compression.type` or compaction asks for it, so there are no
+//! per-record errors, except for records without a key that a compacted topic refuses. Source: KIP-98, KIP-467, KIP-516.
 
 use corelane_base::id::{Offset, ShardId, TopicId};
 use corelane_base::time::{Mono, Now, WallMs};
