@@ -73,6 +73,15 @@ fn finish(mut command: Command, input: &[u8]) -> Done {
     }
 }
 
+/// What `corelane log inspect` says of a stopped broker's batches of a topic: their compression and number of records.
+pub fn inspected(broker: &Broker, topic: &str) -> Vec<(String, u64)> {
+    let line =
+        format!("log inspect {} --output json", broker.data_dir().join("topics").join(topic).display());
+    let rows = run("127.0.0.1:1", &line, b"").expect_code(0).json_lines();
+    let said = |row: &Value| Some((row["compression"].as_str()?.to_owned(), row["records_count"].as_u64()?));
+    rows.iter().filter_map(said).collect()
+}
+
 /// A topic name of its own for each call, because the broker may outlive the test.
 pub fn fresh(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -82,7 +91,8 @@ pub fn fresh(name: &str) -> String {
     format!("cli-{name}-{}-{ms}-{count}", std::process::id())
 }
 
-fn is_ours() -> bool {
+/// Whether the broker's files can be looked at.
+pub fn is_ours() -> bool {
     let ours = std::env::var_os("CORELANE_TEST_BOOTSTRAP").is_none();
     if !ours {
         eprintln!("skipped in part: the broker under test is not ours, its files are elsewhere");

@@ -12,7 +12,7 @@
 //! with 100,000.
 //!
 //! After the programs, the stored batches are looked at: what a client was told to compress must be stored
-//! compressed.
+//! compressed, unless the broker is told to compress otherwise.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex};
 
+use crate::cli;
 use crate::fetched::{self, Codec};
 use crate::harness::{self, Broker};
 
@@ -200,22 +201,27 @@ impl fmt::Display for Run {
 /// `writer` writes and reads; `reader` reads the same; then the stored batches are looked at.
 fn check_client(writer: Program, reader: Program) {
     let broker = Broker::start(&format!("client-{}", writer.name));
+    let run = round_trip(&broker, writer, reader);
+    for codec in Codec::ALL {
+        check_stored(&broker, &run.topic(codec), codec);
+    }
+}
+
+/// `writer` writes and reads; `reader` reads the same.
+fn round_trip(broker: &Broker, writer: Program, reader: Program) -> Run {
     let run = Run::new(writer);
     println!("{run}");
     let written = Codec::ALL.len() as u64 * record_count();
 
-    let report = writer.run(&broker, &run, "roundtrip", writer.profile);
+    let report = writer.run(broker, &run, "roundtrip", writer.profile);
     assert_eq!(reported(&report, "produced"), written);
     assert_eq!(reported(&report, "earliest"), written, "read and compared from the earliest offset");
     assert!(reported(&report, "offset") >= written / 2, "read and compared from an offset");
     assert!(reported(&report, "timestamp") >= written / 4, "read and compared from a timestamp");
 
-    let report = reader.run(&broker, &run, "read", writer.profile);
+    let report = reader.run(broker, &run, "read", writer.profile);
     assert_eq!(reported(&report, "earliest"), written, "read and compared by {}", reader.name);
-
-    for codec in Codec::ALL {
-        check_stored(&broker, &run.topic(codec), codec);
-    }
+    run
 }
 
 /// Everything a client was told to compress is stored so. Clients may leave a batch alone that would not
@@ -274,4 +280,22 @@ fn sarama_round_trip() {
 #[test]
 fn java_round_trip() {
     check_client(JAVA, KAFKAJS);
+}
+
+/// The broker compresses anew what does not come as zstd: both clients see no difference.
+#[test]
+fn confluent_kafka_round_trip_through_recompression() {
+    if !cli::is_ours() {
+        return;
+    }
+    let mut broker = Broker::start_with("client-recompressed", &["--set", "compression.type=zstd"]);
+    let run = round_trip(&broker, CONFLUENT, JAVA);
+    assert!(broker.stop().success());
+    for codec in Codec::ALL {
+        let topic = run.topic(codec);
+        let batches = cli::inspected(&broker, &topic);
+        assert!(batches.iter().all(|(compression, _)| compression == "zstd"), "{topic}: {batches:?}");
+        let total: u64 = batches.iter().map(|(_, records)| records).sum();
+        assert_eq!(total, record_count(), "records in the batches of {topic}");
+    }
 }

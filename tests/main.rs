@@ -9,6 +9,7 @@ mod cli;
 mod cli_group;
 mod clients;
 mod compaction;
+mod recompression;
 mod crash;
 mod full_disk;
 mod groups;
