@@ -391,7 +391,11 @@ impl Cleaner {
             let len = parts.iter().map(|part| part.len() as u64).sum();
             run.awaits = Some(Awaits::Write);
             self.totals.bytes_written += len;
-            return Ok(self.start(len, DiskOp::Write { file, offset, parts, sync: true }, cx));
+            return Ok(self.start(len, DiskOp::Write { file, offset, parts, sync: false }, cx));
+        }
+        if output.wants_sync(last) {
+            run.awaits = Some(Awaits::Sync);
+            return Ok(self.start(0, DiskOp::Sync { file }, cx));
         }
         if last {
             return self.end_group(run, log, skips, cx);

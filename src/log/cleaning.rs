@@ -85,6 +85,7 @@ pub(crate) enum Awaits {
     Read,
     Create,
     Write,
+    Sync,
 }
 
 /// Why a run is given up.
@@ -168,6 +169,12 @@ impl Run {
                 Ok(())
             }
             (Some(Awaits::Write), Ok(_)) => Ok(()),
+            (Some(Awaits::Sync), Ok(_)) => {
+                if let Some(output) = &mut self.output {
+                    output.on_synced();
+                }
+                Ok(())
+            }
             (_, Err(error)) => Err(Fault::Disk(error)),
             (_, Ok(_)) => Err(Fault::Disk(DiskError::Io(0))),
         }

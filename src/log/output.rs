@@ -1,6 +1,6 @@
 //! The file that compaction writes: batches one behind the other, in aligned pieces, with their index.
 //!
-//! Everything is written synced, so that when the last piece is done the file is safe. Only the last piece is padded.
+//! It is synced now and then and at its end, before a log takes it for its own. Only the last piece is padded.
 
 use bytes::{Bytes, BytesMut};
 use corelane_base::aligned::{aligned_buffer, block_ceil};
@@ -13,6 +13,9 @@ use crate::index::SegmentIndex;
 
 /// Bytes per piece, and about as many per write.
 pub const PIECE_BYTES: usize = 256 << 10;
+/// Bytes written between syncs. Each sync of a file that grows is a commit of the file system's journal, which
+/// everybody else's commits can meet; each makes the device take in what it holds, which they wait for.
+const SYNC_BYTES: u64 = 1 << 20;
 /// Size of the file to begin with: what can be used again as a spare.
 pub const FIRST_BYTES: u64 = 64 << 10;
 
@@ -37,6 +40,7 @@ pub struct Output {
     pieces: Vec<Bytes>,
     piece: BytesMut,
     written: u64,
+    synced: u64,
 }
 
 impl Output {
@@ -54,6 +58,7 @@ impl Output {
             pieces: Vec::new(),
             piece: aligned_buffer(PIECE_BYTES),
             written: 0,
+            synced: 0,
         }
     }
 
@@ -99,6 +104,19 @@ impl Output {
         let at = self.written;
         self.written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         Some((at, parts))
+    }
+
+    /// Whether what was taken, once it is written, is to be synced before anything else: each [`SYNC_BYTES`], and all of
+    /// it if `last`.
+    #[must_use]
+    pub fn wants_sync(&self, last: bool) -> bool {
+        let unsynced = self.written - self.synced;
+        unsynced >= if last { 1 } else { SYNC_BYTES }
+    }
+
+    /// What was taken before a sync began is on stable storage.
+    pub fn on_synced(&mut self) {
+        self.synced = self.written;
     }
 
     /// Length of the file, in bytes.
