@@ -151,8 +151,8 @@ impl Log {
             let position = (at - segment.start) as u32;
             segment.unflushed_max = Some(MaxTimestamp { timestamp, base_offset, position });
         }
-        self.progress.committed =
-            Some(Committed { bytes: commit.end - self.written, started: commit.started });
+        self.commit_bytes = commit.end - self.written;
+        self.progress.committed = Some(Committed { bytes: self.commit_bytes, started: commit.started });
         self.note_synced(&commit);
         self.written = commit.end;
         self.written_offset = commit.end_offset;

@@ -394,6 +394,8 @@ pub struct Log {
     pub(crate) written: u64,
     /// Offset at `written`.
     pub(crate) written_offset: Offset,
+    /// Bytes of batches in the last commit.
+    pub(crate) commit_bytes: u64,
     /// Up to this log address the segments' `flushed_max` is made up.
     pub(crate) maxima_to: u64,
     pub(crate) last_block: LastBlock,
@@ -483,6 +485,7 @@ impl Log {
             flushed_offset: Offset(0),
             written: FIRST_ADDRESS,
             written_offset: Offset(0),
+            commit_bytes: 0,
             maxima_to: 0,
             last_block: LastBlock::Known(Bytes::new()),
             commit: None,

@@ -23,8 +23,11 @@ use crate::settings::NoticeLevel;
 const FIRST_BYTES: u64 = 64 << 10;
 /// Zeros kept ahead of the tail at most.
 const AHEAD_BYTES_MAX: u64 = 64 << 20;
-/// Zeros per operation: a commit that needs them waits for no more.
+/// Zeros per operation: a commit that needs them waits for no more. The nearer the tail is, the fewer they are.
 const ZERO_STEP_BYTES: u64 = 4 << 20;
+const ZERO_STEP_BYTES_MIN: u64 = 256 << 10;
+/// A commit of this size may extend the file: that costs little more than writing over zeros, and less than both.
+const EXTENDING_BYTES_MIN: u64 = 128 << 10;
 
 impl Log {
     /// Begins with nothing at `base_offset`; the file follows.
@@ -235,8 +238,19 @@ impl Log {
         }
     }
 
-    /// Extends the zeros in the segment that commits go to.
+    /// Extends the zeros in the segment that commits go to. Not when large commits have caught up with them: zeros would
+    /// take half of what the disk can do from writers that need all of it, so commits extend the file themselves.
     fn zero_ahead(&mut self, cx: &mut LogCx<'_>) {
+        let Some(active) = self.segments.back() else { return };
+        let ahead = active.prepared.saturating_sub(u64::from(active.size));
+        let commit_bytes = self.commit_bytes.max(self.tail.end() - self.written);
+        if commit_bytes < EXTENDING_BYTES_MIN || commit_bytes <= ahead {
+            self.zero_step(cx);
+        }
+    }
+
+    /// Starts the next zeros, if any are wanted and none are under way.
+    fn zero_step(&mut self, cx: &mut LogCx<'_>) {
         let cap = self.segment_bytes();
         let Some(active) = self.segments.back_mut() else { return };
         let Some(file) = active.handle().cloned() else { return };
@@ -252,7 +266,8 @@ impl Log {
             return;
         }
         let base_offset = active.base_offset;
-        let (offset, len) = (active.prepared, ZERO_STEP_BYTES.min(active.prepare_to - active.prepared));
+        let step = block_floor(ahead / 4).clamp(ZERO_STEP_BYTES_MIN, ZERO_STEP_BYTES);
+        let (offset, len) = (active.prepared, step.min(active.prepare_to - active.prepared));
         let token =
             self.start(Job::Zero { base_offset, to: offset + len }, DiskOp::Zero { file, offset, len }, cx);
         if let Some(active) = self.segment_mut(base_offset) {
@@ -391,7 +406,7 @@ impl Log {
         let active = self.segments.back_mut().expect("an online log has a segment");
         if active.handle().is_some() && active.prepared < cap {
             active.prepare_to = active.prepare_to.max((active.prepared + FIRST_BYTES).min(cap));
-            self.zero_ahead(cx);
+            self.zero_step(cx);
         } else if matches!(self.next, NextSegment::None) {
             self.prepare_next(cx);
         } else {

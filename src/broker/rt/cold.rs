@@ -18,7 +18,7 @@ use corelane_node::event::Event;
 use rustix::thread::CpuSet;
 
 use crate::ring::segment_file::Helper;
-use crate::rt::files::{self, Site, Zeroing};
+use crate::rt::files::{self, Site};
 use crate::rt::port::Port;
 
 /// Quick operations at once.
@@ -67,7 +67,7 @@ pub(super) struct ColdFiles {
 impl ColdFiles {
     pub fn new(root: PathBuf, helper: Helper, affinity: CpuSet, port: Arc<Port>) -> ColdFiles {
         ColdFiles {
-            site: Arc::new(Site { root, helper, affinity, zeroing: Zeroing::default() }),
+            site: Arc::new(Site { root, helper, affinity }),
             port,
             quick: VecDeque::new(),
             long: VecDeque::new(),

@@ -8,9 +8,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer};
@@ -23,8 +22,6 @@ use crate::ring::segment_file::{Helper, SegmentFile};
 /// How much is zeroed in one write; behind each the device is left alone for as long as the write took. A commit that
 /// comes in between waits for little.
 const ZERO_STEP_BYTES: usize = 64 * 1024;
-/// How much is zeroed in one write, without a pause, when writers are about to catch up.
-const ZERO_STEP_BYTES_HURRIED: usize = 256 * 1024;
 /// Begins the names of files that `WriteFile` has not finished.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -34,24 +31,6 @@ pub(super) struct Site {
     pub helper: Helper,
     /// The cores this process may use: pool threads would otherwise inherit their shard's single core.
     pub affinity: CpuSet,
-    pub zeroing: Zeroing,
-}
-
-/// When zeros were written last: their end, and how long it took.
-#[derive(Default)]
-pub(super) struct Zeroing(Mutex<Option<(Instant, Duration)>>);
-
-impl Zeroing {
-    /// Whether zeros are asked for again sooner than the last ones took: more than half of the time goes into them, so
-    /// whoever writes will catch up with a slow pace.
-    fn is_hurried(&self, now: Instant) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|(ended, took)| now.saturating_duration_since(ended) < took)
-    }
-
-    fn note(&self, began: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), began.elapsed()));
-    }
 }
 
 thread_local! {
@@ -68,7 +47,7 @@ pub(super) fn perform(site: &Site, op: DiskOp) -> Result<DiskOutcome, DiskError>
         DiskOp::OpenSegment { path } => site.open(&path),
         DiskOp::CreateSegment { path, bytes } => site.create(&path, bytes),
         DiskOp::Zero { file, offset, len } => {
-            zero(file.get::<SegmentFile>(), offset, len, &site.zeroing).map(|()| DiskOutcome::Done)
+            zero(file.get::<SegmentFile>(), offset, len).map(|()| DiskOutcome::Done)
         }
         DiskOp::Sync { file } => sync(file.get::<SegmentFile>()).map(|()| DiskOutcome::Done),
         DiskOp::Rename { from, to } => site.rename(&from, &to),
@@ -102,7 +81,7 @@ impl Site {
         File::options().write(true).create_new(true).open(&full)?;
         let filled = || {
             let (file, _) = SegmentFile::open(&full, &self.helper)?;
-            zero(file.get::<SegmentFile>(), 0, bytes, &self.zeroing)?;
+            zero(file.get::<SegmentFile>(), 0, bytes)?;
             self.sync_parent(&full)?;
             Ok(DiskOutcome::Opened { file, len: bytes })
         };
@@ -218,36 +197,29 @@ impl Site {
     }
 }
 
-/// Writes zeros past the page cache, at half the rate that the device would take them unless there is a hurry, and syncs.
-fn zero(file: &SegmentFile, offset: u64, len: u64, zeroing: &Zeroing) -> io::Result<()> {
+/// Writes zeros past the page cache, at half the rate that the device would take them, and syncs.
+fn zero(file: &SegmentFile, offset: u64, len: u64) -> io::Result<()> {
     let whole = [offset, len].iter().all(|n| n.is_multiple_of(BLOCK_BYTES as u64));
     if !whole {
         return Err(errno(libc::EINVAL));
     }
-    let started = Instant::now();
-    let hurried = zeroing.is_hurried(started);
-    let step_bytes = if hurried { ZERO_STEP_BYTES_HURRIED } else { ZERO_STEP_BYTES };
-    let mut zeros = aligned_buffer(step_bytes);
-    zeros.resize(step_bytes, 0);
+    let mut zeros = aligned_buffer(ZERO_STEP_BYTES);
+    zeros.resize(ZERO_STEP_BYTES, 0);
     let (mut at, end) = (offset, offset + len);
     while at < end {
-        let step = (end - at).min(step_bytes as u64) as usize;
+        let step = (end - at).min(ZERO_STEP_BYTES as u64) as usize;
         let began = Instant::now();
         match rustix::io::pwrite(file.direct(), &zeros[..step], at) {
             Ok(0) => return Err(errno(libc::EIO)),
             Ok(count) => {
                 at += count as u64;
-                if !hurried {
-                    thread::sleep(began.elapsed());
-                }
+                thread::sleep(began.elapsed());
             }
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
     }
-    sync(file)?;
-    zeroing.note(started);
-    Ok(())
+    sync(file)
 }
 
 /// The file's data, and of its metadata what reading it needs; the device's own cache included.
@@ -257,20 +229,4 @@ fn sync(file: &SegmentFile) -> io::Result<()> {
 
 fn errno(number: i32) -> io::Error {
     io::Error::from_raw_os_error(number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zeros_are_hurried_when_asked_for_sooner_than_the_last_ones_took() {
-        let zeroing = Zeroing::default();
-        let now = Instant::now();
-        assert!(!zeroing.is_hurried(now), "nothing was zeroed yet");
-        *zeroing.0.lock().expect("nobody panics") = Some((now, Duration::from_millis(10)));
-        assert!(zeroing.is_hurried(now));
-        assert!(zeroing.is_hurried(now + Duration::from_millis(9)));
-        assert!(!zeroing.is_hurried(now + Duration::from_millis(10)));
-    }
 }
