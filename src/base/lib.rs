@@ -1,5 +1,5 @@
 //! Vocabulary that every crate needs: ids, offsets, time as a value, seeded randomness, checksums, aligned memory,
-//! histograms.
+//! histograms, the frame of the fuzzers.
 //!
 //! Not a place for convenience functions: what only one crate needs lives in that crate. Nothing here performs
 //! I/O, reads a clock or draws randomness by itself.
@@ -7,6 +7,7 @@
 
 pub mod aligned;
 pub mod crc;
+pub mod fuzz;
 pub mod histogram;
 pub mod id;
 pub mod rng;

@@ -1,12 +1,12 @@
 //! Seeded fuzzers for everything in this crate that reads bytes from outside: batches, records, compressed records,
-//! and the log's own small files. Only built for tests and with the feature `fuzz`.
+//! and the log's own small files. Only built with the feature `fuzz`.
 //!
-//! A fuzzer is a function of a seed and a number of iterations: the same seed does the same everywhere. [`FUZZERS`]
-//! lists them all. Inputs are valid ones, damaged, because noise hardly gets past the first checksum; where a
+//! [`FUZZERS`] lists them all. Inputs are valid ones, damaged, because noise hardly gets past the first checksum; where a
 //! checksum guards the fields, it is made to fit again, as a hostile writer would.
 //!
 //! What must hold: no panic; no more output than allowed; what decodes encodes to the same bytes.
 
+use corelane_base::fuzz::{Fuzzer, damage};
 use corelane_base::id::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use corelane_base::rng::Rng;
 use corelane_base::time::WallMs;
@@ -22,15 +22,6 @@ use crate::recompress;
 use crate::records;
 use crate::scan::{Found, Scanner};
 
-/// A fuzzer.
-#[derive(Debug, Clone, Copy)]
-pub struct Fuzzer {
-    /// What it feeds.
-    pub name: &'static str,
-    /// Runs it: seed, iterations. Panics: if what must hold does not.
-    pub run: fn(u64, u64),
-}
-
 /// Every fuzzer.
 pub const FUZZERS: &[Fuzzer] = &[
     Fuzzer { name: "produced batch", run: fuzz_produced },
@@ -42,25 +33,6 @@ pub const FUZZERS: &[Fuzzer] = &[
 ];
 
 const OUTPUT_MAX: usize = 64 << 10;
-
-/// Changes one thing about some bytes: a bit, a byte, four bytes at once, or their number.
-fn damage(rng: &mut Rng, bytes: &mut Vec<u8>) {
-    let Some(last) = bytes.len().checked_sub(1) else { return bytes.push(rng.next_u64() as u8) };
-    let at = rng.below(last as u64 + 1) as usize;
-    match rng.below(6) {
-        0 => bytes[at] ^= 1 << rng.below(8),
-        1 => bytes[at] = rng.next_u64() as u8,
-        2 => bytes[at] = [0x00, 0x01, 0x7f, 0x80, 0xff][rng.below(5) as usize],
-        3 => {
-            let number = [0, -1, 1, i32::MAX, i32::MIN, 0xffff][rng.below(6) as usize];
-            for (byte, new) in bytes[at..].iter_mut().zip(number.to_be_bytes()) {
-                *byte = new;
-            }
-        }
-        4 => bytes.truncate(at),
-        _ => bytes.insert(at, rng.next_u64() as u8),
-    }
-}
 
 /// A valid batch.
 fn draw_batch(rng: &mut Rng, base_offset: Offset) -> Vec<u8> {
@@ -301,31 +273,5 @@ fn fuzz_small_files(seed: u64, iterations: u64) {
         spoil(sealed(&|out| index.encode(out)), &|bytes| {
             SegmentIndex::decode(bytes).ok().map(|back| sealed(&|out| back.encode(out)))
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
-    use super::{FUZZERS, Fuzzer};
-
-    fn smoke(seed: u64, iterations: u64) {
-        println!("fuzz smoke: seed {seed}, {} fuzzers, {iterations} iterations each", FUZZERS.len());
-        for Fuzzer { name, run } in FUZZERS {
-            println!("{name}");
-            run(seed, iterations);
-        }
-    }
-
-    #[test]
-    fn smoke_with_a_fixed_seed() {
-        smoke(1, 400);
-    }
-
-    #[test]
-    fn smoke_with_a_fresh_seed() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-        smoke(now.as_nanos() as u64, 400);
     }
 }

@@ -40,7 +40,7 @@ mod recovery;
 mod output;
 mod cleaning;
 pub mod cleaner;
-#[cfg(any(test, feature = "fuzz"))]
+#[cfg(feature = "fuzz")]
 pub mod fuzz;
 #[cfg(test)]
 mod rig_test;

@@ -1,49 +1,23 @@
 //! Every decoder's fuzzer in one registry: those of the wire codec and of the log, and those of what else lies in files.
 //!
-//! A fuzzer is a function of a seed and a number of iterations. Inputs are sound ones that were damaged, because
-//! noise hardly ever gets past a first length. What must hold: no panic, and whatever decodes encodes to something that
-//! decodes to the same.
+//! Inputs are sound ones that were damaged, because noise hardly ever gets past a first length. What must hold: no panic,
+//! and whatever decodes encodes to something that decodes to the same.
 
 use bytes::Bytes;
+use corelane_base::fuzz::{Fuzzer, damage};
 use corelane_base::id::{PartitionIndex, ProducerId, TopicId};
 use corelane_base::rng::Rng;
 use corelane_control::record::{MetadataRecord, decode_set, encode_set};
 use corelane_node::checkpoint;
 use corelane_node::mesh::PartitionKey;
 
-/// A fuzzer, whichever crate it comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Fuzzer {
-    /// What it feeds.
-    pub name: &'static str,
-    /// Runs it: seed, iterations. Panics: if what must hold does not.
-    pub run: fn(u64, u64),
-}
-
 /// All fuzzers.
 pub fn registry() -> impl Iterator<Item = Fuzzer> {
-    let of_wire = corelane_wire::fuzz::FUZZERS.iter().map(|f| Fuzzer { name: f.name, run: f.run });
-    let of_log = corelane_log::fuzz::FUZZERS.iter().map(|f| Fuzzer { name: f.name, run: f.run });
     let own = [
         Fuzzer { name: "metadata records", run: fuzz_metadata },
         Fuzzer { name: "checkpoint", run: fuzz_checkpoint },
     ];
-    of_wire.chain(of_log).chain(own)
-}
-
-/// Damages `bytes` in one of the ways that files and peers do.
-fn damage(rng: &mut Rng, bytes: &mut Vec<u8>) {
-    for _ in 0..1 + rng.below(3) {
-        let at = rng.below(bytes.len() as u64 + 1) as usize;
-        match rng.below(6) {
-            0 => bytes.truncate(at),
-            1 => bytes.extend((0..rng.below(20)).map(|_| rng.next_u64() as u8)),
-            2 if at + 4 <= bytes.len() => bytes[at..at + 4].fill(0xff),
-            3 if at + 4 <= bytes.len() => bytes[at..at + 4].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]),
-            _ if at < bytes.len() => bytes[at] ^= 1 << rng.below(8),
-            _ => {}
-        }
-    }
+    corelane_wire::fuzz::FUZZERS.iter().chain(corelane_log::fuzz::FUZZERS).copied().chain(own)
 }
 
 fn fuzz_metadata(seed: u64, count: u64) {
@@ -61,7 +35,9 @@ fn fuzz_metadata(seed: u64, count: u64) {
         let mut bytes = Vec::new();
         encode_set(&set, &mut bytes);
         assert_eq!(decode_set(&bytes).expect("its own bytes"), set);
-        damage(&mut rng, &mut bytes);
+        for _ in 0..1 + rng.below(3) {
+            damage(&mut rng, &mut bytes);
+        }
         if let Ok(decoded) = decode_set(&bytes) {
             let mut again = Vec::new();
             encode_set(&decoded, &mut again);
@@ -81,7 +57,9 @@ fn fuzz_checkpoint(seed: u64, count: u64) {
         let (incarnation, logs) = checkpoint::decode(&file).expect("its own bytes");
         assert_eq!((incarnation, logs.len()), (seed, keys.len()));
         let mut bytes = file.to_vec();
-        damage(&mut rng, &mut bytes);
+        for _ in 0..1 + rng.below(3) {
+            damage(&mut rng, &mut bytes);
+        }
         if let Some((_, decoded)) = checkpoint::decode(&Bytes::from(bytes)) {
             assert!(decoded.len() <= file.len());
         }

@@ -136,8 +136,9 @@ fn the_same_seed_gives_the_same_state() {
 
 #[test]
 fn smoke_of_every_fuzzer() {
-    let seed = entropy();
-    for fuzzer in fuzz::registry() {
-        named(fuzzer.name, seed, |seed| (fuzzer.run)(seed, FUZZ_ITERATIONS));
+    for seed in [1, entropy()] {
+        for fuzzer in fuzz::registry() {
+            named(fuzzer.name, seed, |seed| (fuzzer.run)(seed, FUZZ_ITERATIONS));
+        }
     }
 }

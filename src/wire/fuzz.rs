@@ -1,15 +1,15 @@
 //! Seeded fuzzers for every decoder, and the machinery that the codec's tests share with them. Only built for tests and
 //! with the feature `fuzz`.
 //!
-//! A fuzzer is an ordinary function of a seed and a number of iterations: the same seed does the same everywhere, and a
-//! failure panics with what is needed to repeat it. [`FUZZERS`] lists them all. Inputs are samples that obey the message
-//! definition (see [`sample`]) and then are damaged, because random bytes hardly ever get past the first length.
+//! [`FUZZERS`] lists them all. Inputs are samples that obey the message definition (see [`sample`]) and then are damaged,
+//! because random bytes hardly ever get past the first length.
 //!
 //! What must hold for any input: no panic; memory for arrays in proportion to the input; whatever decodes can be encoded
 //! and decodes to the same again; a strict prefix never decodes.
 
 pub mod sample;
 
+use corelane_base::fuzz::{Fuzzer, damage};
 use corelane_base::rng::Rng;
 
 use crate::api::APIS;
@@ -17,15 +17,6 @@ use crate::frame::{self, Split};
 use crate::header::{RequestHeader, ResponseHeader};
 use crate::message;
 use crate::primitive::{DecodeError, Reader, Writer};
-
-/// A fuzzer.
-#[derive(Debug, Clone, Copy)]
-pub struct Fuzzer {
-    /// What it feeds.
-    pub name: &'static str,
-    /// Runs it: seed, iterations. Panics: if what must hold does not.
-    pub run: fn(u64, u64),
-}
 
 /// Whether a message could be decoded, and the bytes of memory that its arrays took on the way.
 pub type Measured = (Result<(), DecodeError>, usize);
@@ -210,7 +201,7 @@ fn fuzz_header(seed: u64, iterations: u64) {
         for cut in 0..bytes.len() {
             assert!(RequestHeader::decode(&mut Reader::new(&bytes[..cut])).is_err(), "seed {seed}");
         }
-        sample::damage(&mut rng, &mut bytes);
+        damage(&mut rng, &mut bytes);
         let _ = RequestHeader::decode(&mut Reader::new(&bytes));
         let _ = RequestHeader::peek(&bytes);
         let _ = ResponseHeader::decode(&mut Reader::new(&bytes), header.api_key, header.api_version);
@@ -234,36 +225,10 @@ fn fuzz_message(codec: &Codec, seed: u64, iterations: u64) {
             assert!((codec.decode)(&bytes[..cut], version).0.is_err(), "{place}, cut {cut}");
         }
         for _ in 0..4 {
-            sample::damage(&mut rng, &mut bytes);
+            damage(&mut rng, &mut bytes);
             let (_, memory) = (codec.decode)(&bytes, version);
             assert!(memory <= bytes.len() * MEMORY_PER_BYTE_MAX, "{place}: {memory} bytes");
             let _ = (codec.recode)(&bytes, version);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
-    use super::{FUZZERS, Fuzzer};
-
-    fn smoke(seed: u64, iterations: u64) {
-        println!("fuzz smoke: seed {seed}, {} fuzzers, {iterations} iterations each", FUZZERS.len());
-        for Fuzzer { name, run } in FUZZERS {
-            println!("{name}");
-            run(seed, iterations);
-        }
-    }
-
-    #[test]
-    fn smoke_with_a_fixed_seed() {
-        smoke(1, 150);
-    }
-
-    #[test]
-    fn smoke_with_a_fresh_seed() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-        smoke(now.as_nanos() as u64, 150);
     }
 }

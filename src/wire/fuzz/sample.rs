@@ -82,30 +82,6 @@ pub fn text(rng: &mut Rng, max: u64) -> String {
     (0..rng.below(max + 1)).map(|_| alphabet[rng.below(alphabet.len() as u64) as usize]).collect()
 }
 
-/// Changes one thing about some bytes: a bit, a byte, four bytes at once, or their number.
-pub fn damage(rng: &mut Rng, bytes: &mut Vec<u8>) {
-    if bytes.is_empty() {
-        bytes.extend_from_slice(&noise(rng, 1, 8));
-        return;
-    }
-    let at = rng.below(bytes.len() as u64) as usize;
-    match rng.below(6) {
-        0 => bytes[at] ^= 1 << rng.below(8),
-        1 => bytes[at] = rng.next_u64() as u8,
-        2 => bytes[at] = [0x00, 0x01, 0x7f, 0x80, 0xff][rng.below(5) as usize],
-        3 => {
-            let number = [0, -1, 1, i32::MAX, i32::MIN, 0xffff][rng.below(6) as usize];
-            for (byte, new) in bytes[at..].iter_mut().zip(number.to_be_bytes()) {
-                *byte = new;
-            }
-        }
-        4 => {
-            bytes.remove(at);
-        }
-        _ => bytes.insert(at, rng.next_u64() as u8),
-    }
-}
-
 struct Maker<'a> {
     api: &'a Api,
     version: i16,
