@@ -124,6 +124,18 @@ impl Keyed {
         turn
     }
 
+    /// Cleans until there is no more to do, or no more can be done.
+    fn clean_until_idle(&mut self) {
+        for _ in 0..10_000 {
+            match self.clean_some() {
+                Turn::Idle => break,
+                Turn::Waits => assert!(self.rig.complete_one(), "something is under way"),
+                Turn::Again(at) => self.rig.now.mono = at,
+            }
+        }
+        self.rig.settle();
+    }
+
     /// Compacts until there is nothing to be done, storing checkpoints.
     fn clean_all(&mut self) {
         for _ in 0..100_000 {
@@ -356,14 +368,7 @@ fn damage_ends_compaction_and_loses_nothing() {
         let file = log.rig.disk.files[&name].clone();
         file.lock().unwrap()[at + 20] ^= 0x11;
         log.rig.log.evict_tail(0);
-        for _ in 0..10_000 {
-            match log.clean_some() {
-                Turn::Idle => break,
-                Turn::Waits => assert!(log.rig.complete_one()),
-                Turn::Again(at) => log.rig.now.mono = at,
-            }
-        }
-        log.rig.settle();
+        log.clean_until_idle();
         assert_eq!(log.rig.cleaner.totals().aborted, 1, "{name} at {at}");
         assert!(log.rig.notices.iter().any(|notice| notice.text.contains("no longer compacted")));
         assert!(log.rig.log.cleanable(Offset(i64::MAX), log.rig.now.wall).is_none());
@@ -400,14 +405,7 @@ fn random_damage_never_loses_what_is_not_damaged() {
             }
         }
         let is_damaged = *file.lock().unwrap() != before;
-        for _ in 0..10_000 {
-            match log.clean_some() {
-                Turn::Idle => break,
-                Turn::Waits => assert!(log.rig.complete_one()),
-                Turn::Again(at) => log.rig.now.mono = at,
-            }
-        }
-        log.rig.settle();
+        log.clean_until_idle();
         aborted += log.rig.cleaner.totals().aborted;
         noticed += u64::from(log.rig.notices.iter().any(|it| it.text.contains("no longer compacted")));
         // A leader epoch is in no checksum: such a flip is none of compaction's business.

@@ -608,13 +608,7 @@ impl Rig {
         if !with_checkpoint {
             self.checkpoint = None;
         }
-        self.reopen(false);
-        self.settle();
-        assert_eq!(*self.log.state(), LogState::Online, "{:?}", self.notices);
-        let (end, acked) = (self.log.log_end_offset().0, self.acked);
-        assert!(end >= acked, "acknowledged up to {acked}, recovered up to {end}: {:?}", self.notices);
-        assert_eq!(self.log.flushed_offset().0, end);
-        self.acked = end;
+        self.recover();
     }
 
     /// Once in a while nothing is left of it.
@@ -624,15 +618,21 @@ impl Rig {
 
     /// Opens what is on the disk after a crash: everything acknowledged and whole batches only.
     pub fn recover_and_compare(&mut self) {
+        let end = self.recover();
+        self.model.retain(|stored| stored.next <= end);
+        assert_eq!(self.model.last().map_or(0, |stored| stored.next), end, "whole batches are recovered");
+    }
+
+    /// Opens what is on the disk: everything acknowledged is there. Gives the log's end.
+    fn recover(&mut self) -> i64 {
         self.reopen(false);
         self.settle();
         assert_eq!(*self.log.state(), LogState::Online, "{:?}", self.notices);
         let (end, acked) = (self.log.log_end_offset().0, self.acked);
         assert!(end >= acked, "acknowledged up to {acked}, recovered up to {end}: {:?}", self.notices);
         assert_eq!(self.log.flushed_offset().0, end);
-        self.model.retain(|stored| stored.next <= end);
-        assert_eq!(self.model.last().map_or(0, |stored| stored.next), end, "whole batches are recovered");
         self.acked = end;
+        end
     }
 
     pub fn store_checkpoint(&mut self) {
