@@ -168,6 +168,17 @@ impl Run {
         });
     }
 
+    /// Ends the load and, once all is processed but for `lost_max` records, the members: what was processed is committed
+    /// and was what was written. Gives the ends of the partitions.
+    fn finish(&mut self, load: Load, members: impl IntoIterator<Item = Member>, lost_max: u64) -> Vec<i64> {
+        self.acknowledged.extend(load.stop());
+        let ends = self.drained(lost_max);
+        members.into_iter().for_each(Member::leave);
+        assert_eq!(self.committed(), ends, "everything is committed once the members have left");
+        self.check_values();
+        ends
+    }
+
     /// What is to be said at a scenario's end.
     fn report(&self, what: &str) {
         let (processed, doubled) = self.watch.look(|state| (state.processed(), state.doubled));
@@ -199,12 +210,7 @@ pub fn at_least_once(client: Client) {
     run.restart_broker();
     run.progress(&[&c, &d]);
     run.settled(&[&c, &d]);
-    run.acknowledged.extend(load.stop());
-    let ends = run.drained(0);
-    c.leave();
-    d.leave();
-    assert_eq!(run.committed(), ends, "everything is committed once the members have left");
-    run.check_values();
+    let ends = run.finish(load, [c, d], 0);
     // Nobody is there, so everything more is lag, and no kill takes a committed offset back.
     let more = load::write_once(&run.place.bootstrap, &run.place.topic, PARTITION_COUNT, 2, &run.watch);
     let lag = more.len() as i64;
@@ -247,15 +253,11 @@ pub fn at_most_once(client: Client) {
     run.progress(&[&b, &c]);
     b.leave();
     run.settled(&[&c]);
-    run.acknowledged.extend(load.stop());
-    let ends = run.drained(TAKEN_MAX);
-    c.leave();
-    assert_eq!(run.committed(), ends, "everything is committed");
+    let ends = run.finish(load, [c], TAKEN_MAX);
     let (lost, examples) = run.watch.look(|state| state.missing(&ends));
     assert!(lost <= TAKEN_MAX, "{lost} records are lost, {examples:?} among them");
     let doubles = run.watch.look(|state| state.doubles());
     assert_eq!(doubles, [], "records that were processed twice");
-    run.check_values();
     println!("{} records lost with the killed member", lost);
     run.report("at most once");
 }
@@ -280,12 +282,7 @@ pub fn static_member(client: Client) {
     run.progress(&[&again, &b]);
     let moves = run.watch.look(|state| state.members["b"].moves);
     assert_eq!(moves, before.1, "nobody else is rebalanced");
-    run.acknowledged.extend(load.stop());
-    let ends = run.drained(0);
-    again.leave();
-    b.leave();
-    assert_eq!(run.committed(), ends, "everything is committed");
-    run.check_values();
+    run.finish(load, [again, b], 0);
     run.report("static member");
 }
 
@@ -320,11 +317,6 @@ pub fn static_member_killed(client: Client) {
     let again = run.join_as("again", "instance-a");
     run.settled(&[&again, &b]);
     run.progress(&[&again, &b]);
-    run.acknowledged.extend(load.stop());
-    let ends = run.drained(0);
-    again.leave();
-    b.leave();
-    assert_eq!(run.committed(), ends, "everything is committed");
-    run.check_values();
+    run.finish(load, [again, b], 0);
     run.report("killed static member");
 }
