@@ -11,12 +11,13 @@ use corelane_base::id::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use corelane_base::rng::Rng;
 use corelane_base::time::WallMs;
 
-use crate::batch::{self, BatchHeader, Compression, HEADER_SIZE, ProduceRules, TimestampType};
+use crate::batch::{self, BatchHeader, Compression, HEADER_SIZE, TimestampType};
 use crate::builder::BatchBuilder;
 use crate::codec::{self, Codec};
 use crate::epochs::Epochs;
 use crate::filter::{self, Filtered, WhenEmpty};
 use crate::index::SegmentIndex;
+use crate::produced::{ProduceRules, check_produced};
 use crate::producers::Producers;
 use crate::recompress;
 use crate::records;
@@ -76,15 +77,12 @@ fn fuzz_produced(seed: u64, iterations: u64) {
     let mut producers = Producers::new(4);
     for iteration in 0..iterations {
         let mut bytes = draw_batch(&mut rng, Offset(0));
-        assert!(
-            batch::check_produced(&bytes, &rules, WallMs(0)).is_ok(),
-            "seed {seed} iteration {iteration}"
-        );
+        assert!(check_produced(&bytes, &rules, WallMs(0)).is_ok(), "seed {seed} iteration {iteration}");
         damage(&mut rng, &mut bytes);
         if rng.one_in(2) {
             mend(&mut bytes);
         }
-        let Ok(header) = batch::check_produced(&bytes, &rules, WallMs(0)) else { continue };
+        let Ok(header) = check_produced(&bytes, &rules, WallMs(0)) else { continue };
         assert_eq!(header.size_bytes(), bytes.len(), "seed {seed} iteration {iteration}");
         assert!(header.record_count() > 0, "seed {seed} iteration {iteration}");
         let header = batch::stamp(&mut bytes, Offset(iteration as i64 * 1000), LeaderEpoch(1));

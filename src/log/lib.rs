@@ -5,6 +5,7 @@
 
 pub mod stored;
 pub mod batch;
+pub mod produced;
 pub mod epochs;
 pub mod index;
 pub mod producers;

@@ -32,13 +32,14 @@ use corelane_base::aligned::block_ceil;
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::time::{Mono, Now, WallMs};
 
-use crate::batch::{self, BatchError, BatchHeader, ProduceRules, TimestampType};
+use crate::batch::{self, BatchError, BatchHeader, TimestampType};
 use crate::checkpoint::Checkpoint;
 use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileWatch};
 use crate::epochs::Epochs;
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::index::SegmentIndex;
 use crate::pool::SegmentPool;
+use crate::produced::{ProduceRules, check_produced, check_size};
 use crate::producers::{Producers, Verdict};
 use crate::recompress;
 use crate::records;
@@ -592,7 +593,7 @@ impl Log {
         }
         let batch = recompress::recompress(batch, codec, RECORDS_BYTES_MAX).map_err(AppendError::Records)?;
         let header = batch::peek(&batch)?.expect("a batch has a header");
-        batch::check_size(&header, &self.rules(true))?;
+        check_size(&header, &self.rules(true))?;
         Ok(Some((header, batch)))
     }
 
@@ -635,7 +636,7 @@ impl Log {
     fn check(&self, batch: &[u8], origin: AppendOrigin, now: WallMs) -> Result<BatchHeader, AppendError> {
         match origin {
             AppendOrigin::Client { zstd_allowed } => {
-                let header = batch::check_produced(batch, &self.rules(zstd_allowed), now)?;
+                let header = check_produced(batch, &self.rules(zstd_allowed), now)?;
                 if self.settings.compacted {
                     // Uncompressed, a record takes more than four bytes, so all are named. What a small batch
                     // unfolds to may not make a large answer.

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use corelane_base::id::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use corelane_base::rng::Rng;
 use corelane_base::time::WallMs;
-use corelane_log::batch::{self, Compression, ProduceRules, TimestampType};
+use corelane_log::batch::{self, Compression, TimestampType};
 use corelane_log::builder::BatchBuilder;
 use corelane_log::codec::Codec;
 use corelane_log::index::SegmentIndex;
+use corelane_log::produced::{ProduceRules, check_produced};
 use corelane_log::producers::{Producers, Verdict};
 use corelane_log::recompress::recompress;
 use corelane_log::records;
@@ -44,7 +45,7 @@ fn validation(c: &mut Criterion) {
         let bytes = batch_of(size, Compression::None);
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &bytes, |b, bytes| {
-            b.iter(|| batch::check_produced(black_box(bytes), &RULES, NOW));
+            b.iter(|| check_produced(black_box(bytes), &RULES, NOW));
         });
     }
     group.finish();
