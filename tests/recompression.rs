@@ -8,7 +8,7 @@ use corelane_log::batch::{self, BatchHeader, Compression, HEADER_SIZE};
 use corelane_log::builder::BatchBuilder;
 use corelane_log::records;
 
-use crate::cli::{inspected, run};
+use crate::cli::{inspected, is_ours, run};
 use crate::harness::{Broker, is_oracle};
 use crate::wire_client::{Connection, create_topic, fetch, now, produce};
 
@@ -164,4 +164,20 @@ fn what_does_not_decode_or_fit_is_refused_and_nothing_is_stored() {
     // 2 MiB that fit as they come and as they are stored.
     check("zstd", &zeros(Compression::Gzip, 2 << 20), Ok(0));
     check("plain", &numbered(Compression::Gzip, 0), Ok(0));
+}
+
+#[test]
+fn committed_offsets_are_compressed_as_the_broker_is_told() {
+    if is_oracle() || !is_ours() {
+        return;
+    }
+    // The setting of Kafka's own topics is a number; 4 is zstd.
+    let mut broker =
+        Broker::start_with("offsets-compressed", &["--set", "offsets.topic.compression.codec=4"]);
+    run(broker.address(), "produce t", b"one\ntwo\n").expect_code(0);
+    run(broker.address(), "group reset-offsets g --topic t --to-latest --execute", b"").expect_code(0);
+    assert!(broker.stop().success());
+    let batches = inspected(&broker, "__consumer_offsets");
+    assert!(!batches.is_empty());
+    assert!(batches.iter().all(|(compression, _)| compression == "zstd"), "{batches:?}");
 }

@@ -520,8 +520,8 @@ impl Log {
         &self.state
     }
 
-    /// Appends one record batch (exactly one, magic 2) in memory, compressed anew if the settings ask for it. It is neither readable nor to be acknowledged
-    /// before `flushed_offset` is beyond its last offset.
+    /// Appends one record batch (exactly one, magic 2) in memory, compressed anew if the settings ask for it. It is
+    /// neither readable nor to be acknowledged before `flushed_offset` is beyond its last offset.
     ///
     /// Errors leave no trace. Panics: if `leader_epoch` is negative. One below the log's latest takes the log offline.
     pub fn append(
