@@ -159,12 +159,16 @@ impl SegmentIndex {
         Some((self.base_offset.plus(i64::from(entry.relative_offset)), entry.position))
     }
 
-    /// Goes on with an index of the same segment that begins where this one ends. Panics: if it does not.
-    pub fn join(&mut self, behind: &SegmentIndex) {
+    /// Goes on with an index of the same segment that begins where this one ends. Panics: if it does not. Returns whether
+    /// its offsets do: they do not if this one was made from a damaged file, and then nothing changes.
+    #[must_use]
+    pub fn join(&mut self, behind: &SegmentIndex) -> bool {
         assert!(self.base_offset == behind.base_offset, "one segment");
-        let Some(first) = behind.entries.first() else { return };
+        let Some(first) = behind.entries.first() else { return true };
         assert!(first.position == self.end_position, "the second begins where the first ends");
-        assert!(first.relative_offset >= self.next_relative_offset, "offsets grow");
+        if first.relative_offset < self.next_relative_offset {
+            return false;
+        }
         let max = self.max;
         let larger = |of: Max| if of.timestamp > max.timestamp { of } else { max };
         self.entries.extend(
@@ -173,6 +177,7 @@ impl SegmentIndex {
         self.max = larger(behind.max);
         self.next_relative_offset = behind.next_relative_offset;
         self.end_position = behind.end_position;
+        true
     }
 
     /// Where the first batch noted starts.

@@ -159,8 +159,10 @@ impl Log {
 
     fn finish_index(&mut self, base_offset: Offset, mut index: SegmentIndex, cx: &mut LogCx<'_>) {
         if let Some(segment) = self.segment_mut(base_offset) {
-            if let IndexState::Loading(Some(noted)) = &segment.index {
-                index.join(noted);
+            if let IndexState::Loading(Some(noted)) = &segment.index
+                && !index.join(noted)
+            {
+                return self.fail_index(base_offset, None, cx);
             }
             segment.index = IndexState::Whole(index);
         }

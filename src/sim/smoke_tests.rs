@@ -12,7 +12,7 @@ use crate::{compact_world, fuzz, group_world, log_world, world};
 /// Seeds whose runs have found mistakes of logs; the mistakes are gone, the runs stay.
 const LOG_SEEDS: &[u64] = &[
     1, 12, 19, 27, 56, 75, 84, 97, 103, 120, 122, 140, 143, 155, 163, 169, 191, 196, 201, 61_208, 72_905,
-    81_765,
+    81_765, 402_217,
 ];
 /// The same for logs under compaction.
 const COMPACT_SEEDS: &[u64] = &[1, 2, 3, 60_892, 593_780_711];
