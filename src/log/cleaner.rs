@@ -10,7 +10,7 @@
 //!
 //! The first pass goes through what compaction has not seen yet and notes the last offset of each key. The second goes
 //! through everything from the log's start on and drops each record whose key the map knows at a later offset, and
-//! tombstones whose time is over. Neighbouring segments that are small together become one. The active segment is never
+//! tombstones whose time is over. Neighbouring segments of which little is left become one. The active segment is never
 //! touched. What an interruption at any place leaves is a log of which some groups are compacted and others are not;
 //! the next run starts with the same dirty stretch.
 //!
@@ -384,7 +384,9 @@ impl Cleaner {
             return Ok(throttled);
         }
         let source = run.sources[run.reader.source];
-        let last = run.reader.source + 1 == run.group.end && run.reader.position == source.size;
+        let through = run.reader.source + 1 == run.group.end && run.reader.position == source.size;
+        let last = through && run.group_ends(log.segment_bytes_max());
+        let output = run.output.as_mut().expect("a group being cleaned has a file");
         let single = run.group.len() == 1;
         let skips = last && single && !output.changed;
         if let Some((offset, parts)) = if skips { None } else { output.take(last) } {

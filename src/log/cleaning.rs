@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) stage: Stage,
     /// The sources that are being made one.
     pub(crate) group: Range<usize>,
+    /// No further one comes to them: the file's last piece may have been padded.
+    group_ended: bool,
     /// Their file, while it is filled.
     pub(crate) output: Option<Box<Output>>,
     /// Their file, when it is full.
@@ -116,6 +118,7 @@ impl Run {
             transactions: CleanedTransactions::new(Vec::new()),
             stage: Stage::Mapping,
             group: 0..0,
+            group_ended: false,
             output: None,
             cleaned: None,
             reader: Reader::at(first, &sources),
@@ -263,7 +266,9 @@ impl Run {
 
     /// Begins with the group that starts with the source `from`. It is empty if compaction is through.
     pub(crate) fn begin_group(&mut self, from: usize, log: &mut Log) {
-        self.group = group(&self.sources, from, self.map_end, log.segment_bytes_max());
+        let known = self.sources.get(from).is_some_and(|first| first.base_offset < self.map_end);
+        self.group = from..from + usize::from(known);
+        self.group_ended = false;
         if self.group.is_empty() {
             return;
         }
@@ -274,23 +279,26 @@ impl Run {
         self.reader = Reader::at(from, &self.sources);
         self.stage = Stage::Cleaning;
     }
-}
 
-/// The sources from `from` on that go into one file: as many as fit, by bytes and by offsets, of those that start
-/// before `end`.
-fn group(sources: &[Source], from: usize, end: Offset, segment_bytes: u32) -> Range<usize> {
-    let Some(first) = sources.get(from).filter(|first| first.base_offset < end) else { return from..from };
-    let mut bytes = u64::from(first.size);
-    let mut to = from + 1;
-    while let Some(next) = sources.get(to).filter(|next| next.base_offset < end) {
-        bytes += u64::from(next.size);
-        let span = next.next_base.0 - first.base_offset.0;
-        if bytes > u64::from(segment_bytes) || span >= i64::from(i32::MAX) {
-            break;
+    /// Whether the group, looked through to its end, ends there. It does not if the map knows all of the next source and
+    /// that fits behind what is left of the others: the fewer files are exchanged, the less the file system's journal
+    /// has to do.
+    pub(crate) fn group_ends(&mut self, segment_bytes: u32) -> bool {
+        if self.group_ended {
+            return true;
         }
-        to += 1;
+        let fits = |next: &&Source| {
+            let left = self.output.as_ref().map_or(0, |output| u64::from(output.size));
+            let span = next.next_base.0 - self.sources[self.group.start].base_offset.0;
+            // A full segment still goes behind the little that often is left of those before.
+            let bytes_max = u64::from(segment_bytes) / 2 * 3;
+            let known = next.base_offset < self.map_end;
+            known && left + u64::from(next.size) <= bytes_max && span < i64::from(i32::MAX)
+        };
+        self.group_ended = self.sources.get(self.group.end).filter(fits).is_none();
+        self.group.end += usize::from(!self.group_ended);
+        self.group_ended
     }
-    from..to
 }
 
 impl CleanedTransactions {
