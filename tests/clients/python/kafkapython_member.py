@@ -7,6 +7,10 @@ from kafka.structs import OffsetAndMetadata
 
 import member
 
+# Longer than a rebalance takes. A join that outlives the poll that began it, kafka-python 3.0.12 sometimes never comes back
+# to: it sends nothing any more, no heartbeat either, and polls without a pause.
+POLL_MS = 5000
+
 
 class Listener(ConsumerRebalanceListener):
     """Tells what it is told."""
@@ -54,7 +58,7 @@ def main():
 
     consumer.subscribe([options.topic], listener=Listener(own))
     while not own.stopping.is_set():
-        polled = consumer.poll(member.POLL_MS, max_records=member.BATCH_COUNT_MAX)
+        polled = consumer.poll(POLL_MS, max_records=member.BATCH_COUNT_MAX)
         batch = {tp.partition: [(m.offset, m.value) for m in messages] for tp, messages in polled.items()}
         own.handle(batch, commit, rewind)
     consumer.close()
