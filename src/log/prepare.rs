@@ -243,10 +243,19 @@ impl Log {
     fn zero_ahead(&mut self, cx: &mut LogCx<'_>) {
         let Some(active) = self.segments.back() else { return };
         let ahead = active.prepared.saturating_sub(u64::from(active.size));
-        let commit_bytes = self.commit_bytes.max(self.tail.end() - self.written);
-        if commit_bytes < EXTENDING_BYTES_MIN || commit_bytes <= ahead {
+        if !self.commits_extend() || self.largest_commit() <= ahead {
             self.zero_step(cx);
         }
+    }
+
+    /// Bytes of the last commit or, if that is more, of the next.
+    fn largest_commit(&self) -> u64 {
+        self.commit_bytes.max(self.tail.end() - self.written)
+    }
+
+    /// Whether commits are of a size that may extend the file.
+    fn commits_extend(&self) -> bool {
+        self.largest_commit() >= EXTENDING_BYTES_MIN
     }
 
     /// Starts the next zeros, if any are wanted and none are under way.
@@ -315,8 +324,9 @@ impl Log {
 
     fn create_next(&mut self, cx: &mut LogCx<'_>) {
         let path = format!("{}/{NEXT_NAME}", self.dir);
-        let size =
-            self.segments.iter().rev().take(2).map(|segment| u64::from(segment.size)).max().unwrap_or(0);
+        let last = self.segments.iter().rev().take(2).map(|segment| u64::from(segment.size));
+        // Commits that extend the file need no zeros, and a roll that waits for them is felt.
+        let size = if self.commits_extend() { 0 } else { last.max().unwrap_or(0) };
         let bytes = block_ceil(size).clamp(FIRST_BYTES, AHEAD_BYTES_MAX).min(self.segment_bytes());
         self.start(Job::Next(NextStep::Create), DiskOp::CreateSegment { path, bytes }, cx);
     }

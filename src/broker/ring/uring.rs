@@ -19,6 +19,10 @@ use io_uring::{EnterFlags, IoUring, opcode, squeue, types};
 const SUBMISSIONS: u32 = 512;
 /// Completions the ring holds; beyond that the kernel keeps them and an enter fetches them.
 const COMPLETIONS: u32 = 4096;
+/// Threads of the kernel that carry out writes which must wait, as all do that make a file longer. With what the kernel
+/// allows by itself 16 logs took 740 MB/s of large commits, with 4, 8, 16 and 64 of them 1,306, 1,521, 1,289 to 1,448
+/// and 1,356 MB/s in the same minutes.
+const FILE_WORKERS: u32 = 8;
 
 /// What an operation was, stored in the upper byte of its user data; the slot stands in the lower half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,8 @@ impl Uring {
             .setup_submit_all()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
+        // The second bound is for sockets and pipes, which never wait in a thread here: 0 leaves it as it is.
+        ring.submitter().register_iowq_max_workers(&mut [FILE_WORKERS, 0])?;
         let mut ring = Uring { ring, doorbell, enters: 0 };
         ring.watch_doorbell();
         Ok(ring)
