@@ -62,6 +62,8 @@ pub(super) struct ColdFiles {
     pub asked: u64,
     /// Tasks given to the executor that it has not started yet.
     begun: Rc<Cell<u32>>,
+    /// Tasks that it has not ended yet.
+    unended: Rc<Cell<u32>>,
 }
 
 impl ColdFiles {
@@ -76,6 +78,7 @@ impl ColdFiles {
             arrived: VecDeque::new(),
             asked: 0,
             begun: Rc::default(),
+            unended: Rc::default(),
         }
     }
 
@@ -90,7 +93,8 @@ impl ColdFiles {
     pub fn begin(&mut self) {
         while let Some(ask) = self.next() {
             self.begun.set(self.begun.get() + 1);
-            let begun = Rc::clone(&self.begun);
+            self.unended.set(self.unended.get() + 1);
+            let (begun, unended) = (Rc::clone(&self.begun), Rc::clone(&self.unended));
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
@@ -109,6 +113,7 @@ impl ColdFiles {
                     port.doorbell.ring();
                 };
                 glommio::executor().spawn_blocking(work).await;
+                unended.set(unended.get() - 1);
             })
             .detach();
         }
@@ -136,6 +141,12 @@ impl ColdFiles {
     /// Whether the executor has tasks of ours that it has not started.
     pub fn has_begun(&self) -> bool {
         self.begun.get() > 0
+    }
+
+    /// Whether the executor has tasks of ours that it has not ended: after an operation has answered, its thread reports to
+    /// the executor, and panics if that is gone.
+    pub fn has_unended(&self) -> bool {
+        self.unended.get() > 0
     }
 
     /// Whether an answer has come.

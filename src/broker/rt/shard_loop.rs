@@ -334,6 +334,10 @@ impl<M: Machine> ShardLoop<M> {
             self.parts.cold.take_answers(&mut |_| {});
             // Whoever has not taken its answers by then is cut off; that takes effect at once.
             let quiet = self.ring.wind_down(now, now >= end)? && self.parts.cold.is_quiet();
+            if quiet && self.parts.cold.has_unended() {
+                glommio::executor().yield_task_queue_now().await;
+                continue;
+            }
             if quiet || now >= end.plus_ms(CUT_OFF_MS) {
                 break;
             }
