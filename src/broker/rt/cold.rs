@@ -95,6 +95,7 @@ impl ColdFiles {
             self.begun.set(self.begun.get() + 1);
             self.unended.set(self.unended.get() + 1);
             let (begun, unended) = (Rc::clone(&self.begun), Rc::clone(&self.unended));
+            let bell = Arc::clone(&self.port);
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
@@ -114,6 +115,7 @@ impl ColdFiles {
                 };
                 glommio::executor().spawn_blocking(work).await;
                 unended.set(unended.get() - 1);
+                bell.doorbell.ring();
             })
             .detach();
         }

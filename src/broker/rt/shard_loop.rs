@@ -334,14 +334,11 @@ impl<M: Machine> ShardLoop<M> {
             self.parts.cold.take_answers(&mut |_| {});
             // Whoever has not taken its answers by then is cut off; that takes effect at once.
             let quiet = self.ring.wind_down(now, now >= end)? && self.parts.cold.is_quiet();
-            if quiet && self.parts.cold.has_unended() {
-                glommio::executor().yield_task_queue_now().await;
-                continue;
-            }
-            if quiet || now >= end.plus_ms(CUT_OFF_MS) {
+            let ended = !self.parts.cold.has_unended();
+            if quiet && ended || now >= end.plus_ms(CUT_OFF_MS) {
                 break;
             }
-            if self.parts.cold.has_begun() {
+            if self.parts.cold.has_begun() || quiet {
                 self.give_way(bell).await?;
             } else {
                 self.sleep_until(now, Some(now.plus_ms(100)))?;
