@@ -395,7 +395,7 @@ impl Cleaner {
             self.totals.bytes_written += len;
             return Ok(self.start(len, DiskOp::Write { file, offset, parts, sync: false }, cx));
         }
-        if output.wants_sync(last) {
+        if !skips && output.wants_sync(last) {
             run.awaits = Some(Awaits::Sync);
             return Ok(self.start(0, DiskOp::Sync { file }, cx));
         }

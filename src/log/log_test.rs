@@ -1,6 +1,7 @@
 //! Tests of the log as its callers see it, on the disk of `rig_test.rs`.
 
 use bytes::Bytes;
+use corelane_base::aligned::block_ceil;
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_base::rng::Rng;
 use corelane_base::time::{Mono, WallMs};
@@ -12,7 +13,7 @@ use crate::codec::Codec;
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::log::{AppendOrigin, LogCx, LogState, ReadStart};
 use crate::records::RecordError;
-use crate::rig_test::{Rig, base_offsets, cx, seed, settings};
+use crate::rig_test::{Rig, base_offsets, cx, inode, seed, settings};
 use crate::settings::{Durability, LogSettings};
 
 #[test]
@@ -210,6 +211,50 @@ fn a_full_disk_refuses_and_heals() {
     rig.check_all(10_000);
     rig.crash_restart();
     rig.check_all(10_000);
+}
+
+/// Appends one batch with a value of `value_bytes` and brings everything to its end: the zeros ahead of the tail, in
+/// bytes, and how often zeros were asked for so far.
+fn commit_of(rig: &mut Rig, value_bytes: usize) -> (u64, u64) {
+    let mut builder = BatchBuilder::new();
+    builder.push(WallMs(1_000_000), None, Some(&vec![7; value_bytes]));
+    rig.append_bytes(&builder.build(), &[1_000_000]).unwrap();
+    rig.settle();
+    let active = rig.log.segments.back().unwrap();
+    let len = inode(active.handle().unwrap()).lock().unwrap().len() as u64;
+    (len - block_ceil(u64::from(active.size)), rig.disk.ops_done.get("Zero").copied().unwrap_or(0))
+}
+
+#[test]
+fn small_commits_find_zeros_and_large_ones_extend_the_file() {
+    const SEGMENT_BYTES: u32 = 4 << 20;
+    let mut rig = Rig::new(5, LogSettings { segment_bytes: SEGMENT_BYTES, ..settings() });
+    for _ in 0..20 {
+        let (ahead, _) = commit_of(&mut rig, 4_000);
+        assert!(ahead >= 16 << 10, "the next small commit finds zeros, {ahead} bytes");
+    }
+    // The first large commits use up what there is.
+    while commit_of(&mut rig, 256 << 10).0 > 0 {}
+    let zeroed = rig.disk.ops_done["Zero"];
+    let active = rig.log.segments.back().unwrap().base_offset;
+    while !rig.disk.files.contains_key("t-0/next.log") {
+        assert_eq!(commit_of(&mut rig, 256 << 10), (0, zeroed), "extended by the commit alone");
+    }
+    assert_eq!(rig.log.segments.back().unwrap().base_offset, active, "ready before the roll");
+    assert_eq!(
+        rig.disk.files["t-0/next.log"].lock().unwrap().len(),
+        64 << 10,
+        "no zeros that a roll waits for"
+    );
+    for _ in 0..10 {
+        rig.append(200_000).unwrap();
+        rig.end_turn();
+        rig.crash_restart();
+    }
+    rig.check_all(1 << 20);
+    commit_of(&mut rig, 4_000);
+    let (ahead, zeroed_again) = commit_of(&mut rig, 4_000);
+    assert!(ahead > 0 && zeroed_again > zeroed, "small commits find zeros again");
 }
 
 #[test]

@@ -134,20 +134,13 @@ impl Log {
         if position >= known.size {
             return self.search_behind(wait, segment, cx);
         }
-        let until = self.search_end(segment)?;
+        let until = known.file_end(tail_first);
         wait.step = Step::Blocked;
         let file = self.ready_file(segment, cx)?;
         wait.step = Step::Search { segment, position };
         let len = len.min(until - position);
         self.start(Job::Reading(wait.ticket), DiskOp::Read { file, offset: u64::from(position), len }, cx);
         None
-    }
-
-    /// Behind the last byte of a segment that is read from its file, not from the tail. `None`: the segment is gone.
-    fn search_end(&self, segment: Offset) -> Option<u32> {
-        let i = self.segments.binary_search_by_key(&segment, |known| known.base_offset).ok()?;
-        let known = &self.segments[i];
-        Some(u64::from(known.size).min(self.tail.first() - known.start) as u32)
     }
 
     /// The segment is gone by now: what is left of the log is looked at anew.
@@ -225,8 +218,9 @@ impl Log {
             }
             if rest.len() < size {
                 // A batch lies within its segment; one that claims more would be read for ever.
-                let within =
-                    |len: &u32| self.search_end(segment).is_none_or(|end| *len <= end.saturating_sub(place));
+                let tail_first = self.tail.first();
+                let Some(known) = self.segment_mut(segment) else { return self.search_elsewhere(wait, cx) };
+                let within = |len: &u32| *len <= known.file_end(tail_first).saturating_sub(place);
                 let Some(len) = u32::try_from(size).ok().filter(within) else {
                     return Some(Err(ReadError::Corrupt));
                 };

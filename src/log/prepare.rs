@@ -1,5 +1,6 @@
 //! Files ahead of the tail: the first file of a new log, zeros in front of the active segment's end, and the next
-//! segment, so that a commit finds blocks that are allocated and written, and a roll never waits for a file.
+//! segment, so that a small commit finds blocks that are allocated and written, and a roll never waits for a file. Large
+//! commits that have caught up with the zeros extend the file themselves, and the next segment is then begun small.
 //!
 //! ```text
 //! next: None ----(active three quarters full, or rolled)----> Preparing ----> Ready ----(roll)----> None

@@ -167,6 +167,13 @@ impl Segment {
         self.start + u64::from(self.size)
     }
 
+    /// Position behind the last byte that is read from the file and not from the tail, which begins at the address
+    /// `tail_first`.
+    #[must_use]
+    pub fn file_end(&self, tail_first: u64) -> u32 {
+        u64::from(self.size).min(tail_first.saturating_sub(self.start)) as u32
+    }
+
     /// Its file's path.
     #[must_use]
     pub fn path(&self, dir: &str) -> String {
