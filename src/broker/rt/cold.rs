@@ -95,7 +95,6 @@ impl ColdFiles {
             self.begun.set(self.begun.get() + 1);
             self.unended.set(self.unended.get() + 1);
             let (begun, unended) = (Rc::clone(&self.begun), Rc::clone(&self.unended));
-            let bell = Arc::clone(&self.port);
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
@@ -112,10 +111,12 @@ impl ColdFiles {
                     // Fails only when the shard is gone, and with it whoever asked.
                     let _ = answers.send(Answer { number: ask.number, token: ask.token, result });
                     port.doorbell.ring();
+                    port
                 };
-                glommio::executor().spawn_blocking(work).await;
+                let port = glommio::executor().spawn_blocking(work).await;
                 unended.set(unended.get() - 1);
-                bell.doorbell.ring();
+                // A shard that winds down may sleep until this.
+                port.doorbell.ring();
             })
             .detach();
         }
