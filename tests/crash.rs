@@ -97,6 +97,18 @@ impl Shared {
         assert!(!waited.timed_out(), "round {round}: writers make no progress");
     }
 
+    /// Waits until all writers have ended. Panics: one of them gets no answer that it could end with.
+    fn wait_for_the_end(&self) {
+        let waits = |state: &mut State| state.ended < WRITERS.len();
+        let (state, waited) = self
+            .changed
+            .wait_timeout_while(self.state(), PROGRESS_PATIENCE, waits)
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = state.ended;
+        drop(state);
+        assert!(!waited.timed_out(), "only {ended} writers come to an end");
+    }
+
     /// Waits until the broker is up: where. None: the test has failed.
     fn wait_for_broker(&self) -> Option<String> {
         let waits = |state: &mut State| state.address.is_none() && !state.abandoned;
@@ -162,6 +174,7 @@ fn kill_9_under_load_loses_nothing_acknowledged_and_doubles_nothing() {
         shared.change(|state| state.address = Some(broker.address().to_owned()));
     }
     shared.change(|state| state.stop = true);
+    shared.wait_for_the_end();
     let written: Vec<Written> =
         writers.into_iter().map(|writer| writer.join().expect("a writer ends well")).collect();
     let mut connection = Connection::open(broker.address());
