@@ -9,11 +9,12 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use corelane_base::id::{LeaderEpoch, Offset};
 use corelane_log::batch::{self, BatchHeader, HEADER_SIZE};
+use rustix::fs::{FlockOperation, flock};
 
 /// How much is read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -67,6 +68,8 @@ impl SegmentWalk {
     /// Opens a segment. Its first offset stands in its name; other names begin at 0.
     pub fn open(path: &Path) -> io::Result<SegmentWalk> {
         let file = File::open(path)?;
+        // A broker that removes the segment then leaves its content alone until this is closed. Too late: it is gone.
+        flock(&file, FlockOperation::NonBlockingLockShared).map_err(|_| ErrorKind::NotFound)?;
         let file_bytes = file.metadata()?.len();
         Ok(SegmentWalk {
             file,
@@ -223,7 +226,7 @@ impl SegmentWalk {
             match read {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }

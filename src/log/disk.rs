@@ -149,14 +149,16 @@ pub enum DiskOp {
         /// How many bytes.
         len: u64,
     },
-    /// Renames a file, replacing an existing target, makes the target's parents, and syncs the directories.
+    /// Renames a file, replacing an existing target, makes the target's parents, and syncs the directories. The room of
+    /// what was replaced may come back a little later.
     Rename {
         /// Relative path, from.
         from: String,
         /// Relative path, to.
         to: String,
     },
-    /// Removes a file, or a directory with all it holds, and syncs its parent. A missing one is no error.
+    /// Removes a file, or a directory with all it holds, and syncs its parent. Their room may come back a little later,
+    /// not before nobody has them open. A missing one is no error.
     Remove {
         /// Relative path.
         path: String,

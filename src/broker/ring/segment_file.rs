@@ -1,24 +1,37 @@
 //! What stands behind a file handle in this shell: two descriptors of one segment, and the thread that closes them.
 //!
 //! Writes and reads of the log go past the page cache through the direct descriptor; `sendfile` and read-ahead use the
-//! buffered one. Closing the last descriptor of a removed file frees its blocks, which can take milliseconds: that,
-//! and read-ahead (it waits for request slots), happen on one helper thread per broker, never on a shard.
+//! buffered one. Read-ahead waits for request slots, and closing the last descriptor of a removed file frees its blocks:
+//! both happen on one helper thread per broker, never on a shard.
+//!
+//! Freeing blocks holds up everybody's writes for as long as it takes, some 0.2 ms for each MiB (see `src/README.md`). So the
+//! helper shortens a removed file bit by bit before it closes it. It must be the last that has the file open: whoever
+//! opens one shares a lock on it (`flock`), and only who can have the lock alone shortens it.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use corelane_log::disk::{FileHandle, FileObject};
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, FlockOperation, fadvise, flock, fstat, ftruncate};
 
 /// Errands that may wait. Beyond it read-ahead is skipped (it is only advice) and files are closed where they are.
 const ERRANDS_MAX: usize = 1024;
+
+/// How much of a removed file is freed at once; smaller ones are freed whole.
+const FREE_STEP_BYTES: u64 = 1 << 20;
+/// Behind each step the disk is left alone for so many times as long as it took,
+const FREE_PAUSE_FACTOR: u32 = 3;
+/// unless more than this is still to be freed: then room is what matters.
+const FREE_HURRY_BYTES: u64 = 2 << 30;
 
 enum Errand {
     Close(OwnedFd, OwnedFd),
@@ -41,14 +54,72 @@ impl Helper {
 }
 
 fn run(inbox: &Receiver<Errand>) {
-    while let Ok(errand) = inbox.recv() {
+    let mut freeing = Freeing::default();
+    let mut step_next = Instant::now();
+    loop {
+        let errand = if freeing.is_empty() {
+            inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            let now = Instant::now();
+            if step_next <= now {
+                step_next = now + freeing.step();
+            }
+            inbox.recv_timeout(step_next.saturating_duration_since(Instant::now()))
+        };
         match errand {
-            Errand::Close(direct, buffered) => drop((direct, buffered)),
-            Errand::ReadAhead { file, offset, len } => {
+            Ok(Errand::Close(direct, buffered)) => {
+                drop(buffered);
+                freeing.close(direct);
+            }
+            Ok(Errand::ReadAhead { file, offset, len }) => {
                 // Advice that cannot be followed costs nothing but speed.
                 let _ = fadvise(&*file, offset, std::num::NonZeroU64::new(len), Advice::WillNeed);
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            // What is still to be freed the kernel frees.
+            Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+/// Removed files that nobody has open any more, each with the length it still has.
+#[derive(Default)]
+struct Freeing {
+    files: VecDeque<(OwnedFd, u64)>,
+    /// In all of them.
+    bytes: u64,
+}
+
+impl Freeing {
+    fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Closes a file, now or, if that frees much, after having freed it step by step.
+    fn close(&mut self, direct: OwnedFd) {
+        let removed_len =
+            fstat(&direct).ok().filter(|stat| stat.st_nlink == 0).map(|stat| stat.st_size as u64);
+        if let Some(len) = removed_len.filter(|&len| len > FREE_STEP_BYTES)
+            && flock(&direct, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            self.bytes += len;
+            self.files.push_back((direct, len));
+        }
+    }
+
+    /// Frees a bit: how long to wait before the next.
+    fn step(&mut self) -> Duration {
+        let Some((file, len)) = self.files.front_mut() else { return Duration::ZERO };
+        let began = Instant::now();
+        let rest = len.saturating_sub(FREE_STEP_BYTES);
+        self.bytes -= *len - rest;
+        *len = rest;
+        // If it cannot be shortened, closing it frees it.
+        if ftruncate(file, rest).is_err() || rest == 0 {
+            self.bytes -= rest;
+            self.files.pop_front();
+        }
+        if self.bytes > FREE_HURRY_BYTES { Duration::ZERO } else { began.elapsed() * FREE_PAUSE_FACTOR }
     }
 }
 
@@ -63,10 +134,12 @@ pub struct SegmentFile {
 }
 
 impl SegmentFile {
-    /// Opens `path` for direct and for buffered I/O; gives the handle and the file's length. Errors: `EINVAL` if the
-    /// file system has no direct I/O.
+    /// Opens `path` for direct and for buffered I/O; gives the handle and the file's length. While the handle lives, the
+    /// file keeps its content even if it is removed. Errors: `EINVAL` if the file system has no direct I/O.
     pub fn open(path: &Path, helper: &Helper) -> io::Result<(FileHandle, u64)> {
         let direct = File::options().read(true).write(true).custom_flags(libc::O_DIRECT).open(path)?;
+        // Nobody has it alone as long as it has a name.
+        flock(&direct, FlockOperation::NonBlockingLockShared)?;
         let buffered = File::open(path)?;
         let len = buffered.metadata()?.len();
         // The helper reads ahead on purpose; the kernel doing so by itself would do it on the shard.
@@ -78,6 +151,14 @@ impl SegmentFile {
             helper: helper.clone(),
         };
         Ok((FileHandle::new(file), len))
+    }
+
+    /// Keeps a file that is about to be removed, if it is a large one: when this goes, the helper frees it bit by bit.
+    #[must_use]
+    pub fn hold_doomed(path: &Path, helper: &Helper) -> Option<FileHandle> {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        let large = found.is_file() && found.len() > FREE_STEP_BYTES;
+        if large { SegmentFile::open(path, helper).ok().map(|(file, _)| file) } else { None }
     }
 
     /// The descriptor for reads and writes past the page cache.
@@ -126,18 +207,75 @@ impl Drop for SegmentFile {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::path::PathBuf;
 
     use super::*;
     use crate::ring::residency::is_resident;
 
-    #[test]
-    fn read_ahead_makes_a_range_resident() {
+    /// A new file of `bytes` ones.
+    fn written(name: &str, bytes: usize) -> PathBuf {
         // Not the folder for temporary files, which may lie in memory. Cargo may have been told to build elsewhere.
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
         std::fs::create_dir_all(&folder).expect("a folder beside the sources");
-        let path = folder.join(format!("ahead-{}", std::process::id()));
-        std::fs::write(&path, vec![1; 4 << 20]).expect("room for four megabytes");
+        let path = folder.join(format!("{name}-{}", std::process::id()));
+        std::fs::write(&path, vec![1; bytes]).expect("room for a few megabytes");
+        path
+    }
+
+    #[test]
+    fn a_removed_file_is_freed_step_by_step_by_the_last_that_has_it_open() {
+        let path = written("freed", (3 << 20) + 4096);
+        let direct = || {
+            let file = File::options().read(true).write(true).open(&path).expect("the file just written");
+            flock(&file, FlockOperation::NonBlockingLockShared).expect("nobody has it alone");
+            OwnedFd::from(file)
+        };
+        let (named, first, last) = (direct(), direct(), direct());
+        let watch = File::open(&path).expect("the file just written");
+        let mut freeing = Freeing::default();
+        freeing.close(named);
+        assert!(freeing.is_empty(), "it has its name");
+        std::fs::remove_file(&path).expect("the file just written");
+        freeing.close(first);
+        assert!(freeing.is_empty(), "somebody else has it open");
+        freeing.close(last);
+        let mut lens = Vec::new();
+        while !freeing.is_empty() {
+            freeing.step();
+            lens.push(watch.metadata().expect("an open file").len());
+        }
+        assert_eq!(lens, [(2 << 20) + 4096, (1 << 20) + 4096, 4096, 0]);
+        assert_eq!(freeing.bytes, 0);
+    }
+
+    #[test]
+    fn readers_of_a_removed_file_keep_its_content() {
+        let helper = Helper::start().expect("a thread");
+        let paths = [written("read", 2 << 20), written("unread", 2 << 20)];
+        let watches = paths.each_ref().map(|path| File::open(path).expect("the file just written"));
+        let len = |i: usize| watches[i].metadata().expect("an open file").len();
+        let wait_until_freed = |i: usize| {
+            let end = Instant::now() + Duration::from_secs(60);
+            while len(i) > 0 {
+                assert!(Instant::now() < end, "the helper does not free file {i}");
+                thread::yield_now();
+            }
+        };
+        let (reader, _) = SegmentFile::open(&paths[0], &helper).expect("the file just written");
+        for path in &paths {
+            let _doomed = SegmentFile::hold_doomed(path, &helper).expect("a large file");
+            std::fs::remove_file(path).expect("the file just written");
+        }
+        // Errands are run in order.
+        wait_until_freed(1);
+        assert_eq!(len(0), 2 << 20, "somebody reads it");
+        drop(reader);
+        wait_until_freed(0);
+    }
+
+    #[test]
+    fn read_ahead_makes_a_range_resident() {
+        let path = written("ahead", 4 << 20);
         let helper = Helper::start().expect("a thread");
         let (handle, len) = SegmentFile::open(&path, &helper).expect("the file just written");
         assert_eq!(len, 4 << 20);

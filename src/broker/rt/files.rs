@@ -94,6 +94,7 @@ impl Site {
     fn rename(&self, from: &str, to: &str) -> io::Result<DiskOutcome> {
         let (from, to) = (self.at(from)?, self.at(to)?);
         self.make_parents(&to)?;
+        let _replaced = SegmentFile::hold_doomed(&to, &self.helper);
         fs::rename(&from, &to)?;
         self.sync_parent(&to)?;
         if from.parent() != to.parent() {
@@ -113,12 +114,30 @@ impl Site {
             Err(e) => return Err(e),
         };
         if is_dir {
-            fs::remove_dir_all(&full)?
+            self.remove_dir(&full)?
         } else {
-            fs::remove_file(&full)?
+            self.remove_file(&full)?
         }
         self.sync_parent(&full)?;
         Ok(DiskOutcome::Done)
+    }
+
+    fn remove_dir(&self, full: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(full)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.remove_dir(&entry.path())?;
+            } else {
+                self.remove_file(&entry.path())?;
+            }
+        }
+        fs::remove_dir(full)
+    }
+
+    /// Takes a file's name away; its room comes back a little later.
+    fn remove_file(&self, full: &Path) -> io::Result<()> {
+        let _removed = SegmentFile::hold_doomed(full, &self.helper);
+        fs::remove_file(full)
     }
 
     fn list(&self, path: &str) -> io::Result<DiskOutcome> {
