@@ -235,7 +235,7 @@ pub(crate) enum Job {
     /// What was written to a segment without a sync, up to a position.
     Sync { base_offset: Offset, to: u32 },
     /// Zeros ahead of the tail.
-    Zero { base_offset: Offset, to: u64 },
+    Zero { base_offset: Offset, offset: u64, len: u64 },
     /// The next segment's file is on its way.
     Next(NextStep),
     /// `next.log` gets its segment's name.
@@ -776,7 +776,7 @@ impl Log {
             Job::ClearFirst { base_offset } => self.on_first_cleared(base_offset, result, cx),
             Job::Open { base_offset, cleaned } => self.on_segment_opened(base_offset, cleaned, result, cx),
             Job::Sync { base_offset, to } => self.on_synced(base_offset, to, result, cx),
-            Job::Zero { base_offset, to } => self.on_zeroed(base_offset, to, result, cx),
+            Job::Zero { base_offset, offset, len } => self.on_zeroed(base_offset, (offset, len), result, cx),
             Job::Next(step) => self.on_next(step, result, cx),
             Job::NameNext { base_offset } => self.on_next_named(base_offset, result, cx),
             Job::Ignored | Job::StoreIndex { .. } => {}

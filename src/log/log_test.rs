@@ -10,6 +10,7 @@ use crate::batch::{self, BatchError, Compression, TimestampType};
 use crate::builder::BatchBuilder;
 use crate::checkpoint::Checkpoint;
 use crate::codec::Codec;
+use crate::disk::DiskOp;
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::log::{AppendOrigin, LogCx, LogState, ReadStart};
 use crate::records::RecordError;
@@ -255,6 +256,26 @@ fn small_commits_find_zeros_and_large_ones_extend_the_file() {
     commit_of(&mut rig, 4_000);
     let (ahead, zeroed_again) = commit_of(&mut rig, 4_000);
     assert!(ahead > 0 && zeroed_again > zeroed, "small commits find zeros again");
+}
+
+#[test]
+fn a_roll_that_waits_for_its_file_waits_for_no_zeros() {
+    let mut rig = Rig::new(6, LogSettings { segment_bytes: 4 << 20, segment_ms: 1_000, ..settings() });
+    for _ in 0..200 {
+        commit_of(&mut rig, 4_000);
+    }
+    assert!(!rig.disk.files.contains_key("t-0/next.log"), "the segment is far from full");
+    let mut builder = BatchBuilder::new();
+    builder.push(WallMs(1_005_000), None, Some(b"it is time"));
+    rig.append_bytes(&builder.build(), &[1_005_000]).unwrap();
+    rig.take_ops();
+    let created = rig.disk.under_way.iter().find_map(|(_, op)| match op {
+        DiskOp::CreateSegment { bytes, .. } => Some(*bytes),
+        _ => None,
+    });
+    assert_eq!(created, Some(64 << 10), "the commit waits for this");
+    rig.settle();
+    rig.check_all(1 << 20);
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl Log {
         }
         self.zero_ahead(cx);
         let Some(active) = self.segments.back() else { return };
-        let awaited = active.named_next && matches!(active.file, SegmentFile::Awaited);
+        let awaited = active.awaits_next();
         let nearly_full = u64::from(active.size) * 4 >= u64::from(self.settings.segment_bytes) * 3;
         if !matches!(self.next, NextSegment::None) || !(awaited || nearly_full) {
             return;
@@ -279,7 +279,7 @@ impl Log {
         let step = block_floor(ahead / 4).clamp(ZERO_STEP_BYTES_MIN, ZERO_STEP_BYTES);
         let (offset, len) = (active.prepared, step.min(active.prepare_to - active.prepared));
         let token =
-            self.start(Job::Zero { base_offset, to: offset + len }, DiskOp::Zero { file, offset, len }, cx);
+            self.start(Job::Zero { base_offset, offset, len }, DiskOp::Zero { file, offset, len }, cx);
         if let Some(active) = self.segment_mut(base_offset) {
             active.zeroing = Some(token);
         }
@@ -288,15 +288,17 @@ impl Log {
     pub(crate) fn on_zeroed(
         &mut self,
         base_offset: Offset,
-        to: u64,
+        (offset, len): (u64, u64),
         result: Result<DiskOutcome, DiskError>,
         cx: &mut LogCx<'_>,
     ) {
         if let Some(segment) = self.segment_mut(base_offset) {
             segment.zeroing = None;
-            match result {
-                Ok(_) => segment.prepared = segment.prepared.max(to),
-                Err(_) => segment.prepare_to = segment.prepared,
+            // Not where a commit in front of them, which was to extend the file, has found no room.
+            if result.is_ok() && offset <= segment.prepared {
+                segment.prepared = segment.prepared.max(offset + len);
+            } else {
+                segment.prepare_to = segment.prepared;
             }
         }
         match result {
@@ -327,7 +329,8 @@ impl Log {
         let path = format!("{}/{NEXT_NAME}", self.dir);
         let last = self.segments.iter().rev().take(2).map(|segment| u64::from(segment.size));
         // Commits that extend the file need no zeros, and a roll that waits for them is felt.
-        let size = if self.commits_extend() { 0 } else { last.max().unwrap_or(0) };
+        let awaited = self.segments.back().is_some_and(Segment::awaits_next);
+        let size = if awaited || self.commits_extend() { 0 } else { last.max().unwrap_or(0) };
         let bytes = block_ceil(size).clamp(FIRST_BYTES, AHEAD_BYTES_MAX).min(self.segment_bytes());
         self.start(Job::Next(NextStep::Create), DiskOp::CreateSegment { path, bytes }, cx);
     }

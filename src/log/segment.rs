@@ -196,6 +196,12 @@ impl Segment {
         self.max_timestamp.map_or(self.created, |max| max.timestamp)
     }
 
+    /// Whether it was begun before there was a file for it.
+    #[must_use]
+    pub fn awaits_next(&self) -> bool {
+        self.named_next && matches!(self.file, SegmentFile::Awaited)
+    }
+
     /// Notes a batch at the end.
     pub fn on_appended(&mut self, header: &BatchHeader, index_interval_bytes: u32) {
         let position = self.size;

@@ -2,7 +2,7 @@
 //!
 //! Writes and reads of the log go past the page cache through the direct descriptor; `sendfile` and read-ahead use the
 //! buffered one. Read-ahead waits for request slots, and closing the last descriptor of a removed file frees its blocks:
-//! both happen on one helper thread per broker, never on a shard.
+//! both happen on one helper thread per broker, and on a shard only while that has [`ERRANDS_MAX`] errands to do.
 //!
 //! Freeing blocks holds up everybody's writes for as long as it takes, some 0.2 ms for each MiB (see `src/README.md`). So the
 //! helper shortens a removed file bit by bit before it closes it. It must be the last that has the file open: whoever
@@ -26,15 +26,19 @@ use rustix::fs::{Advice, FlockOperation, fadvise, flock, fstat, ftruncate};
 /// Errands that may wait. Beyond it read-ahead is skipped (it is only advice) and files are closed where they are.
 const ERRANDS_MAX: usize = 1024;
 
-/// How much of a removed file is freed at once; smaller ones are freed whole.
-const FREE_STEP_BYTES: u64 = 1 << 20;
+/// How much of a removed file is freed at once; smaller ones are freed whole. Files are cut at multiples of it, and so
+/// never inside the largest piece of the page cache: the kernel would put zeros into the rest of a piece that is cut, which
+/// may be on its way to a consumer.
+const FREE_STEP_BYTES: u64 = 2 << 20;
+/// Removed files kept open at most: for more to come, steps follow each other without a pause.
+const FREEING_MAX: usize = 64;
 /// Behind each step the disk is left alone for so many times as long as it took,
 const FREE_PAUSE_FACTOR: u32 = 3;
 /// unless more than this is still to be freed: then room is what matters.
 const FREE_HURRY_BYTES: u64 = 2 << 30;
 
 enum Errand {
-    Close(OwnedFd, OwnedFd),
+    Close(Descriptors),
     ReadAhead { file: Arc<OwnedFd>, offset: u64, len: u64 },
 }
 
@@ -67,7 +71,7 @@ fn run(inbox: &Receiver<Errand>) {
             inbox.recv_timeout(step_next.saturating_duration_since(Instant::now()))
         };
         match errand {
-            Ok(Errand::Close(direct, buffered)) => {
+            Ok(Errand::Close(Descriptors { direct, buffered })) => {
                 drop(buffered);
                 freeing.close(direct);
             }
@@ -102,6 +106,9 @@ impl Freeing {
         if let Some(len) = removed_len.filter(|&len| len > FREE_STEP_BYTES)
             && flock(&direct, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
+            while self.files.len() >= FREEING_MAX {
+                self.step();
+            }
             self.bytes += len;
             self.files.push_back((direct, len));
         }
@@ -111,7 +118,7 @@ impl Freeing {
     fn step(&mut self) -> Duration {
         let Some((file, len)) = self.files.front_mut() else { return Duration::ZERO };
         let began = Instant::now();
-        let rest = len.saturating_sub(FREE_STEP_BYTES);
+        let rest = len.saturating_sub(1) / FREE_STEP_BYTES * FREE_STEP_BYTES;
         self.bytes -= *len - rest;
         *len = rest;
         // If it cannot be shortened, closing it frees it.
@@ -123,11 +130,15 @@ impl Freeing {
     }
 }
 
+struct Descriptors {
+    direct: OwnedFd,
+    buffered: Arc<OwnedFd>,
+}
+
 /// An open segment.
 pub struct SegmentFile {
     /// `None` only while it is being dropped.
-    direct: Option<OwnedFd>,
-    buffered: Arc<OwnedFd>,
+    descriptors: Option<Descriptors>,
     /// Where the last read-ahead ended, in bytes.
     ahead_end: AtomicU64,
     helper: Helper,
@@ -145,8 +156,7 @@ impl SegmentFile {
         // The helper reads ahead on purpose; the kernel doing so by itself would do it on the shard.
         fadvise(&buffered, 0, None, Advice::Random)?;
         let file = SegmentFile {
-            direct: Some(direct.into()),
-            buffered: Arc::new(buffered.into()),
+            descriptors: Some(Descriptors { direct: direct.into(), buffered: Arc::new(buffered.into()) }),
             ahead_end: AtomicU64::new(0),
             helper: helper.clone(),
         };
@@ -161,16 +171,20 @@ impl SegmentFile {
         if large { SegmentFile::open(path, helper).ok().map(|(file, _)| file) } else { None }
     }
 
+    fn descriptors(&self) -> &Descriptors {
+        self.descriptors.as_ref().expect("only drop takes them")
+    }
+
     /// The descriptor for reads and writes past the page cache.
     #[must_use]
     pub fn direct(&self) -> BorrowedFd<'_> {
-        self.direct.as_ref().expect("only drop takes it").as_fd()
+        self.descriptors().direct.as_fd()
     }
 
     /// The descriptor for reads through the page cache.
     #[must_use]
     pub fn buffered(&self) -> BorrowedFd<'_> {
-        self.buffered.as_fd()
+        self.descriptors().buffered.as_fd()
     }
 
     /// Has the helper bring `[offset, offset + len)` into the page cache, unless most of it was asked for just before.
@@ -182,7 +196,8 @@ impl SegmentFile {
             return;
         }
         let start = if fresh { asked } else { offset };
-        let errand = Errand::ReadAhead { file: Arc::clone(&self.buffered), offset: start, len: end - start };
+        let file = Arc::clone(&self.descriptors().buffered);
+        let errand = Errand::ReadAhead { file, offset: start, len: end - start };
         if end > start && self.helper.errands.try_send(errand).is_ok() {
             self.ahead_end.store(end, Ordering::Relaxed);
         }
@@ -197,10 +212,9 @@ impl FileObject for SegmentFile {
 
 impl Drop for SegmentFile {
     fn drop(&mut self) {
-        let Some(direct) = self.direct.take() else { return };
-        // A read-ahead under way holds the buffered descriptor on the helper thread and closes it there.
-        if let Ok(buffered) = self.buffered.try_clone() {
-            let _ = self.helper.errands.try_send(Errand::Close(direct, buffered));
+        // A read-ahead under way has the buffered descriptor, too, and is in front.
+        if let Some(descriptors) = self.descriptors.take() {
+            let _ = self.helper.errands.try_send(Errand::Close(descriptors));
         }
     }
 }
@@ -224,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_removed_file_is_freed_step_by_step_by_the_last_that_has_it_open() {
-        let path = written("freed", (3 << 20) + 4096);
+        let path = written("freed", (6 << 20) + 4096);
         let direct = || {
             let file = File::options().read(true).write(true).open(&path).expect("the file just written");
             flock(&file, FlockOperation::NonBlockingLockShared).expect("nobody has it alone");
@@ -244,14 +258,14 @@ mod tests {
             freeing.step();
             lens.push(watch.metadata().expect("an open file").len());
         }
-        assert_eq!(lens, [(2 << 20) + 4096, (1 << 20) + 4096, 4096, 0]);
+        assert_eq!(lens, [6 << 20, 4 << 20, 2 << 20, 0], "cut where no piece of the page cache is cut");
         assert_eq!(freeing.bytes, 0);
     }
 
     #[test]
     fn readers_of_a_removed_file_keep_its_content() {
         let helper = Helper::start().expect("a thread");
-        let paths = [written("read", 2 << 20), written("unread", 2 << 20)];
+        let paths = [written("read", 3 << 20), written("unread", 3 << 20)];
         let watches = paths.each_ref().map(|path| File::open(path).expect("the file just written"));
         let len = |i: usize| watches[i].metadata().expect("an open file").len();
         let wait_until_freed = |i: usize| {
@@ -268,7 +282,7 @@ mod tests {
         }
         // Errands are run in order.
         wait_until_freed(1);
-        assert_eq!(len(0), 2 << 20, "somebody reads it");
+        assert_eq!(len(0), 3 << 20, "somebody reads it");
         drop(reader);
         wait_until_freed(0);
     }
