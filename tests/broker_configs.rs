@@ -232,14 +232,14 @@ fn clients_beyond_the_limit_wait_until_others_go() {
     let rig = Rig::start("broker-configs-connections", &[]);
     rig.set(&ONE, &format!("max.connections={COUNT}"));
     let mut open: Vec<Connection> = (0..COUNT).map(|_| rig.connect().expect("a place")).collect();
-    // One that gives up is in nobody's way.
-    let silent = Connection::open(rig.broker.address());
+    // Those that give up are in nobody's way, whether they have asked for something or not.
+    let (silent, asking) = (Connection::open(rig.broker.address()), rig.ask());
     let mut first = rig.ask();
     // One after the other: those that come to several shards at a time come in any order.
-    rig.wait_for_waiting(2);
-    let second = rig.ask();
     rig.wait_for_waiting(3);
-    drop(silent);
+    let second = rig.ask();
+    rig.wait_for_waiting(4);
+    drop((silent, asking));
     rig.wait_for_waiting(2);
     open.pop();
     assert!(matches!(first.hear(), Heard::Frame(_)), "the first that waits comes first");

@@ -43,6 +43,8 @@ pub(crate) const REFUSALS_TOLD_MAX: u64 = 10;
 
 /// The least that one fetch may get, however much memory slow readers hold.
 const ANSWER_BYTES_MIN: u32 = 64 << 10;
+/// A connection that waits for a place may send so much; what a client begins with is far less.
+const UNADMITTED_BYTES_MAX: usize = 4 << 10;
 
 /// What a shard must know from its start; fixed while it runs.
 #[derive(Debug, Clone)]
@@ -393,7 +395,9 @@ impl Shard {
             let room = whole.min((2 * session.inbox.len()).max(1 << 20));
             session.inbox.reserve(room.saturating_sub(session.inbox.len()));
         }
-        let pause = !may_start && !session.paused;
+        // One that waits for a place is still listened to: else nobody would see it go.
+        let listens = !session.admitted && session.inbox.len() < UNADMITTED_BYTES_MAX;
+        let pause = !may_start && !session.paused && !listens;
         session.paused |= pause;
         if pause {
             session.paused_at = now;
