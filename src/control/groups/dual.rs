@@ -153,6 +153,8 @@ impl Slot {
         group.subscribed = group.read_subscriptions();
         group.state = ClassicState::Stable;
         group.previous = ClassicState::CompletingRebalance;
+        // Told by the record, too: whoever loads the group without it would wait for somebody to join.
+        group.owes_rebalance = moved.rebalance;
         turn.store(group.record());
         let ids: Vec<Arc<str>> = group.members.keys().cloned().collect();
         ids.iter().for_each(|id| group.heard_of(id, turn));

@@ -170,6 +170,36 @@ fn a_classic_group_is_upgraded_member_by_member_and_back() {
 }
 
 #[test]
+fn a_downgraded_group_rebalances_even_if_its_coordinator_restarts() {
+    check(
+        |settings| settings.consumer_assignment_interval_ms = 0,
+        &[
+            ("join a v=3", ""),
+            ("+0", "a in 1 range led by a [a]"),
+            ("sync a give=a:t.0.1.2.3", "a has 't.0.1.2.3'"),
+            ("hb m epoch=0", "m at 2 has []"),
+            ("join a", "a in 2 range led by  []"),
+            ("sync a type=consumer protocol=range", "a has 't.0.1'"),
+            ("hb m", "m at 2 has [1.2.3]"),
+            // What it leaves is nobody's before the rebalance, of which nobody has heard yet.
+            ("hb m epoch=-1", "m at -1"),
+            ("list", "g:consumer:PreparingRebalance:classic"),
+            ("restart", ""),
+            ("list", "g:consumer:PreparingRebalance:classic"),
+            ("beat a", "a RebalanceInProgress"),
+            ("join a", "a in 3 range led by a [a]"),
+            ("restart", ""),
+            ("list", "g:consumer:PreparingRebalance:classic"),
+            ("join a", "a in 3 range led by a [a]"),
+            ("sync a give=a:t.0.1.2.3", "a has 't.0.1.2.3'"),
+            ("restart", ""),
+            ("list", "g:consumer:Stable:classic"),
+            ("beat a", "a ok"),
+        ],
+    );
+}
+
+#[test]
 fn a_group_is_upgraded_while_it_rebalances() {
     check(
         |settings| settings.consumer_assignment_interval_ms = 0,

@@ -78,6 +78,8 @@ pub struct ClassicGroup {
     pub protocol: Option<String>,
     /// The member that assigns.
     pub leader: Option<Arc<str>>,
+    /// It was a consumer group, and what members have may not be what this generation gives them.
+    pub owes_rebalance: bool,
     /// The members by id.
     pub members: BTreeMap<Arc<str>, ClassicMember>,
     /// The member of each instance id.
@@ -115,6 +117,7 @@ impl ClassicGroup {
             protocol_type: None,
             protocol: None,
             leader: None,
+            owes_rebalance: false,
             members: BTreeMap::new(),
             static_members: BTreeMap::new(),
             pending_joins: BTreeMap::new(),

@@ -354,6 +354,7 @@ impl ClassicGroup {
             return self.arm_join(self.rebalance_timeout_ms(), turn);
         }
         self.generation = self.generation.wrapping_add(1).max(0);
+        self.owes_rebalance = false;
         self.pending_syncs.clear();
         self.protocol = self.elect_protocol();
         self.subscribed = self.read_subscriptions();

@@ -11,7 +11,8 @@ use crate::groups::effect::CoordinatorRecord;
 use crate::groups::records::{self, GroupValue, MemberValue};
 
 impl ClassicGroup {
-    /// The record that tells this group: members with the subscription and the assignment of this generation.
+    /// The record that tells this group: members with the subscription and the assignment of this generation. Without a
+    /// leader if they have not all heard of it, and a rebalance is to tell them.
     #[must_use]
     pub fn record(&self) -> CoordinatorRecord {
         let protocol = self.protocol.as_deref().unwrap_or_default();
@@ -29,7 +30,7 @@ impl ClassicGroup {
             protocol_type: self.protocol_type.as_deref().unwrap_or_default(),
             generation: self.generation,
             protocol: self.protocol.as_deref(),
-            leader: self.leader.as_deref(),
+            leader: self.leader.as_deref().filter(|_| !self.owes_rebalance),
             state_since: self.state_since.map_or(-1, |since| since.0),
             members: members.collect(),
         };
@@ -70,6 +71,7 @@ impl ClassicGroup {
             group.state = ClassicState::Stable;
             group.previous = ClassicState::CompletingRebalance;
             group.protocol.get_or_insert_default();
+            group.owes_rebalance = value.leader.is_none();
         }
         if let Some(leader) = value.leader.filter(|leader| group.members.contains_key(*leader)) {
             group.leader = Some(leader.into());

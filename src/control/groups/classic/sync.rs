@@ -201,7 +201,7 @@ impl ClassicGroup {
         let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
         ids.iter().for_each(|id| self.heard_of(id, turn));
         let room = usize::try_from(turn.settings.member_count_max).unwrap_or(0);
-        if self.members.len() > room {
+        if self.members.len() > room || self.owes_rebalance {
             self.prepare_rebalance(turn);
         }
     }
