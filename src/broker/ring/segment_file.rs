@@ -2,7 +2,7 @@
 //!
 //! Writes and reads of the log go past the page cache through the direct descriptor; `sendfile` and read-ahead use the
 //! buffered one. Read-ahead waits for request slots, and closing the last descriptor of a removed file frees its blocks:
-//! both happen on one helper thread per broker, and on a shard only while that has [`ERRANDS_MAX`] errands to do.
+//! both happen on one helper thread per broker, and on a shard only while that has `ERRANDS_MAX` errands to do.
 //!
 //! Freeing blocks holds up everybody's writes for as long as it takes, some 0.2 ms for each MiB (see `src/README.md`). So the
 //! helper shortens a removed file bit by bit before it closes it. It must be the last that has the file open: whoever
