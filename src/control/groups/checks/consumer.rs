@@ -303,13 +303,26 @@ fn static_members_change_the_protocol() {
             ("sync A2", "A2 has 't.0.1.2.3'"),
             ("beat A2", "A2 ok"),
             // And forward again.
-            ("hb A3 epoch=0", "A3 at 1 has [1.0.1.2.3]"),
-            ("about", "Stable 1/1 uniform [A3 at 1 1.0.1.2.3/1.0.1.2.3]"),
+            ("hb A3 epoch=0", "A3 at 2 has [1.0.1.2.3]"),
+            ("about", "Stable 2/2 uniform [A3 at 2 1.0.1.2.3/1.0.1.2.3]"),
             ("beat A2", "A2 FencedInstanceId"),
             ("hb A3 epoch=-2", "A3 at -2"),
-            ("hb A4 epoch=0", "A4 at 1 has [1.0.1.2.3]"),
+            ("hb A4 epoch=0", "A4 at 2 has [1.0.1.2.3]"),
             ("restart", ""),
-            ("hb A4", "A4 at 1"),
+            ("hb A4", "A4 at 2"),
+        ],
+    );
+}
+
+#[test]
+fn a_static_member_changes_the_protocol_before_anything_is_assigned() {
+    check(
+        |settings| settings.consumer_assignment_interval_ms = 0,
+        &[
+            ("join A v=3", ""),
+            ("+0", "A in 1 range led by A [A]"),
+            // It subscribes to what it did, and yet there is something to be assigned.
+            ("hb A2 epoch=0", "A2 at 2 has [1.0.1.2.3]"),
         ],
     );
 }

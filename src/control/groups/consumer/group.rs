@@ -235,10 +235,10 @@ impl ConsumerGroup {
         self.store(ConsumerRecord::Regex(regex, Some(resolved)), turn);
     }
 
-    /// A group that was of another kind begins at `epoch`.
+    /// A group that was of another kind begins at `epoch`. Its topics count as never seen: the first heartbeat raises the
+    /// epoch, because nobody knows whether what the members have is still what they should have.
     pub fn begin_at(&mut self, epoch: i32, turn: &mut Turn<'_>) {
-        let metadata_hash = metadata_hash(&self.state, turn);
-        self.store(ConsumerRecord::Group(Some(GroupEpoch { epoch, metadata_hash })), turn);
+        self.store(ConsumerRecord::Group(Some(GroupEpoch { epoch, metadata_hash: 0 })), turn);
     }
 
     /// Raises the group's epoch if `bump` says so or the subscribed topics are not those of before.
