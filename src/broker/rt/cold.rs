@@ -5,6 +5,10 @@
 //! segment being prepared delays no look-up. But two operations whose paths are equal, or of which one lies below the
 //! other, never overtake each other and never run together. Operations on handles (`Zero`) have no path; whoever asks
 //! for one waits for it before renaming or removing the file.
+//!
+//! A pool thread that has ended an operation reports to the executor, too, and the executor takes its reports only when it
+//! has the core. They have room for a bounded number: then the threads would wait for good. So the loop gives way
+//! to the executor before that, see [`ColdFiles::wants_executor`].
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -25,6 +29,9 @@ use crate::rt::port::Port;
 const QUICK_MAX: usize = 2;
 /// Long operations at once: one sequential writer fills a device.
 const LONG_MAX: usize = 1;
+
+/// Reports that the executor has not taken, before it gets the core; its queue has room for 4,096.
+const REPORTS_MAX: usize = 64;
 
 /// An operation with its place in the order of asking.
 struct Ask {
@@ -60,10 +67,8 @@ pub(super) struct ColdFiles {
     arrived: VecDeque<Answer>,
     /// Operations ever asked for.
     pub asked: u64,
-    /// Tasks given to the executor that it has not started yet.
-    begun: Rc<Cell<u32>>,
-    /// Tasks that it has not ended yet.
-    unended: Rc<Cell<u32>>,
+    /// Operations whose thread's report the executor has not taken yet.
+    unended: Rc<Cell<usize>>,
 }
 
 impl ColdFiles {
@@ -77,7 +82,6 @@ impl ColdFiles {
             answers: channel(),
             arrived: VecDeque::new(),
             asked: 0,
-            begun: Rc::default(),
             unended: Rc::default(),
         }
     }
@@ -92,9 +96,8 @@ impl ColdFiles {
     /// Starts what may start.
     pub fn begin(&mut self) {
         while let Some(ask) = self.next() {
-            self.begun.set(self.begun.get() + 1);
             self.unended.set(self.unended.get() + 1);
-            let (begun, unended) = (Rc::clone(&self.begun), Rc::clone(&self.unended));
+            let unended = Rc::clone(&self.unended);
             self.running.push(Running {
                 number: ask.number,
                 long: is_long(&ask.op),
@@ -102,10 +105,9 @@ impl ColdFiles {
             });
             let (site, answers, port) =
                 (Arc::clone(&self.site), self.answers.0.clone(), Arc::clone(&self.port));
-            // The answer comes back through the doorbell, not through the executor: a shard that is busy for seconds
-            // does not look at the latter.
+            // It begins at once: a new task runs up to its first wait. The answer comes back through the doorbell, not
+            // through the executor, which seldom has the core.
             glommio::spawn_local(async move {
-                begun.set(begun.get() - 1);
                 let work = move || {
                     let result = files::perform(&site, ask.op);
                     // Fails only when the shard is gone, and with it whoever asked.
@@ -141,13 +143,13 @@ impl ColdFiles {
         }
     }
 
-    /// Whether the executor has tasks of ours that it has not started.
-    pub fn has_begun(&self) -> bool {
-        self.begun.get() > 0
+    /// Whether the executor should get the core, to take the reports of operations that have answered.
+    pub fn wants_executor(&self) -> bool {
+        self.unended.get() >= self.running.len() + REPORTS_MAX
     }
 
-    /// Whether the executor has tasks of ours that it has not ended: after an operation has answered, its thread reports to
-    /// the executor, and panics if that is gone.
+    /// Whether there are operations whose thread's report the executor has not taken: the thread panics if the executor
+    /// goes before.
     pub fn has_unended(&self) -> bool {
         self.unended.get() > 0
     }

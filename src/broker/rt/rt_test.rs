@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use corelane_base::id::ShardId;
 use corelane_base::time::{Mono, Now};
+use corelane_log::disk::DiskOp;
 use corelane_node::event::{Effects, Event, Lifecycle};
 use corelane_node::mesh::MeshMessage;
 use corelane_tuning::profile::Bounds;
@@ -298,4 +299,64 @@ fn no_wake_up_is_lost() {
         let parks: u64 = figures.iter().map(|one| one.parks).sum();
         println!("{shards} shards, spin {idle_spin} us: {sent} messages, {parks} parks");
     }
+}
+
+/// Asks for one file operation after the other, most of them with another under way.
+struct Clerk {
+    left: u64,
+    under_way: u64,
+    draining: bool,
+}
+
+impl Clerk {
+    fn ask(&mut self, fx: &mut Effects) {
+        if self.left > 0 {
+            self.left -= 1;
+            self.under_way += 1;
+            fx.disk.push(0, DiskOp::Space);
+        }
+    }
+}
+
+impl Machine for Clerk {
+    fn start(&mut self, _now: Now, fx: &mut Effects) {
+        fx.lifecycle.push(Lifecycle::Ready);
+        self.ask(fx);
+        self.ask(fx);
+    }
+
+    fn apply(&mut self, _now: Now, event: Event<'_>, fx: &mut Effects) {
+        match event {
+            Event::Disk { result, .. } => {
+                result.expect("there is a file system");
+                self.under_way -= 1;
+                self.ask(fx);
+            }
+            Event::Shutdown => self.draining = true,
+            other => panic!("nobody sends {other:?}"),
+        }
+    }
+
+    fn end_turn(&mut self, _now: Now, fx: &mut Effects) {
+        if self.draining && self.left + self.under_way == 0 {
+            self.draining = false;
+            fx.lifecycle.push(Lifecycle::Drained);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        None
+    }
+}
+
+#[test]
+fn file_operations_do_not_run_out() {
+    // Several times what the executor's queue of reports has room for.
+    const COUNT: u64 = 15_000;
+    let broker = Broker::start(vec![Box::new(Clerk { left: COUNT, under_way: 0, draining: false })]);
+    let figures = broker.stop();
+    assert_eq!(figures.iter().map(|one| one.cold_files).sum::<u64>(), COUNT);
+    let yields: u64 = figures.iter().map(|one| one.yields).sum();
+    println!("{COUNT} operations, {yields} times the executor got the core");
+    assert!(yields < COUNT / 10, "it seldom gets the core");
 }

@@ -3,14 +3,14 @@
 //! ```text
 //! turn:  ring (submit, drain) -> blocking files -> mesh -> orders -> timer -> end_turn -> net, disk, mesh, lifecycle
 //! no work: look for `idle_spin`, then sleep in the ring
-//! file operations to begin: give way to the executor, at once when idle, after SLICE when busy
+//! reports of file operations to take: give way to the executor, at once when idle, after SLICE when busy
 //! ```
 //!
 //! The loop sleeps in the ring itself, in the `enter` that submits what the turn wanted: the executor's own park costs
 //! about four system calls more for each wake-up. Other shards' messages, finished file operations and orders, the
 //! watchdog's pings among them, ring the doorbell, which the ring watches.
 //!
-//! The executor gets the core when it has tasks of ours to start. Giving way is a wait for the doorbell, rung before: the
+//! The executor gets the core when file operations have left it enough to take in (see `cold`). Giving way is a wait for the doorbell, rung before: the
 //! executor looks at everything it has and comes back at once. A mere yield would keep it from its rings as long as this
 //! task can run, and can meet the hazard; the watchdog's pings wake the executor too (see `rt`).
 
@@ -35,7 +35,7 @@ use crate::rt::cold::ColdFiles;
 use crate::rt::mesh::MeshEnd;
 use crate::rt::port::{Clock, Figures, LISTEN, News, PING, Port, SHUT_DOWN, SNAPSHOT, STOP, SnapshotSender};
 
-/// How long a busy shard keeps the core while file operations wait to be begun by the executor.
+/// How long a busy shard keeps the core while the executor has reports of file operations to take.
 const SLICE: Duration = Duration::from_micros(250);
 /// When to look again for room in a full queue to another shard.
 const OVERFLOW_RETRY_MS: u64 = 1;
@@ -163,7 +163,7 @@ impl<M: Machine> ShardLoop<M> {
             let now = self.parts.clock.now();
             self.turn(now)?;
             let busy = self.stopping || self.has_work() || self.spin()?;
-            if self.parts.cold.has_begun() && (!busy || now.mono.since(slice_start) >= SLICE) {
+            if self.parts.cold.wants_executor() && (!busy || now.mono.since(slice_start) >= SLICE) {
                 self.ring.submit()?;
                 self.give_way(&mut bell).await?;
             } else if !busy {
@@ -311,7 +311,7 @@ impl<M: Machine> ShardLoop<M> {
     }
 
     /// Leaves the core to the executor, so that it looks at what it has. The wait may end before it did: whoever calls this
-    /// asks again whether something is left to begin.
+    /// asks again whether something is left.
     async fn give_way(&mut self, bell: &mut Bell) -> io::Result<()> {
         self.figures.yields += 1;
         self.parts.port.doorbell.ring_always();
@@ -338,7 +338,7 @@ impl<M: Machine> ShardLoop<M> {
             if quiet && ended || now >= end.plus_ms(CUT_OFF_MS) {
                 break;
             }
-            if self.parts.cold.has_begun() || quiet {
+            if quiet {
                 self.give_way(bell).await?;
             } else {
                 self.sleep_until(now, Some(now.plus_ms(100)))?;
