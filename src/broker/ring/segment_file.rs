@@ -35,7 +35,7 @@ const FREEING_MAX: usize = 64;
 /// Behind each step the disk is left alone for so many times as long as it took,
 const FREE_PAUSE_FACTOR: u32 = 3;
 /// unless more than this is still to be freed: then room is what matters.
-const FREE_HURRY_BYTES: u64 = 2 << 30;
+const FREE_HURRY_BYTES: u64 = 8 << 30;
 
 enum Errand {
     Close(Descriptors),
