@@ -26,7 +26,7 @@ const LOG_SEEDS_FRESH: u64 = 20;
 const COMPACT_SEEDS_FRESH: u64 = 20;
 const BROKER_SEEDS_FRESH: u64 = 3;
 /// The same for groups.
-const GROUP_SEEDS: &[u64] = &[1, 2, 3, 903, 905, 810_394, 820_409, 351_484_870];
+const GROUP_SEEDS: &[u64] = &[1, 2, 3, 903, 905, 810_394, 820_409, 830_790, 351_484_870];
 const GROUP_SEEDS_FRESH: u64 = 3;
 const FUZZ_ITERATIONS: u64 = 2_000;
 

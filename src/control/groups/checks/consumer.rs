@@ -315,6 +315,22 @@ fn static_members_change_the_protocol() {
 }
 
 #[test]
+fn the_last_consumer_changes_the_protocol_before_others_have_their_part() {
+    check(
+        |settings| settings.consumer_assignment_interval_ms = 0,
+        &[
+            ("hb A epoch=0", "A at 1 has [1.0.1.2.3]"),
+            ("join b v=3", "b in 2 range led by  []"),
+            ("sync b", "b has ''"),
+            // What it had to give up is free now, and it is not the group's last word.
+            ("join A2 v=3", "A2 in 2 range led by  []"),
+            ("list", "g:consumer:PreparingRebalance:classic"),
+            ("beat b", "b RebalanceInProgress"),
+        ],
+    );
+}
+
+#[test]
 fn a_static_member_changes_the_protocol_before_anything_is_assigned() {
     check(
         |settings| settings.consumer_assignment_interval_ms = 0,

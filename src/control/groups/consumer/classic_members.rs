@@ -87,7 +87,8 @@ impl ConsumerGroup {
         turn.timers.cancel(&mut timers.join);
         let member = self.state.members[&id].clone();
         if downgrade {
-            let rebalance = self.state.group.epoch > self.state.target.epoch;
+            // Nobody would tell the others what they have still to get or to give up.
+            let rebalance = self.state.group.epoch > self.state.target.epoch || !self.state.is_reconciled();
             return Ok((member, Some(self.become_classic(&[], rebalance, turn))));
         }
         self.touch(&id, request.session_timeout_ms, turn);

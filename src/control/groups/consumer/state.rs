@@ -179,11 +179,17 @@ impl GroupState {
             "Empty"
         } else if self.group.epoch > self.target.epoch {
             "Assigning"
-        } else if self.members.values().all(|member| member.current.is_reconciled(self.target.epoch)) {
+        } else if self.is_reconciled() {
             "Stable"
         } else {
             "Reconciling"
         }
+    }
+
+    /// Whether everybody has what the last target gives them.
+    #[must_use]
+    pub fn is_reconciled(&self) -> bool {
+        self.members.values().all(|member| member.current.is_reconciled(self.target.epoch))
     }
 
     /// The tombstones of everything, the group's own last.
