@@ -13,14 +13,9 @@ use std::time::{Duration, Instant};
 
 use corelane_base::rng::Rng;
 use corelane_log::{batch, records};
-use corelane_wire::api::ApiKey;
-use corelane_wire::error_code::ErrorCode;
-use corelane_wire::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 
 use crate::harness::{self, Broker};
-use crate::wire_client::{
-    Connection, batch_of, create_topic, error_codes, fetch, produce, request, topic_id,
-};
+use crate::wire_client::{Connection, batch_of, create_topic, delete_topic, fetch, produce, topic_id};
 
 /// Size of the disk.
 const DISK_MIB: u64 = 256;
@@ -184,15 +179,6 @@ fn check_all(address: &str, topic: &str, written: &[Written]) {
     }
 }
 
-fn delete_topic(connection: &mut Connection, name: &str) {
-    const VERSION: i16 = 6;
-    let topics = vec![DeleteTopicState { name: Some(name), ..DeleteTopicState::default() }];
-    let message = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
-    let frame = request(ApiKey::DeleteTopics, VERSION, |w, version| message.encode(w, version));
-    let body = connection.try_call(ApiKey::DeleteTopics, VERSION, &frame).expect("an answer");
-    assert_eq!(error_codes(&body, ApiKey::DeleteTopics, VERSION), [ErrorCode::None]);
-}
-
 /// Writes until it works again. Panics: if it does not in time.
 fn heal(address: &str, topic: &str, written: &mut Written) {
     let mut connection = Connection::open(address);
@@ -219,7 +205,7 @@ fn count(written: &[Written]) -> u64 {
 
 #[test]
 fn a_full_disk_refuses_writes_serves_reads_and_heals() {
-    // It fills a disk, and so the one below.
+    // Filling its disk keeps the real one busy, on which another test measures how fast brokers start.
     let _busy = harness::busy();
     if std::env::var_os("CORELANE_TEST_BOOTSTRAP").is_some() {
         println!("skipped: the broker under test is not ours to fill up");

@@ -11,6 +11,7 @@ mod clients;
 mod compaction;
 mod recompression;
 mod crash;
+mod descriptors;
 mod full_disk;
 mod groups;
 mod hostile;

@@ -17,6 +17,7 @@ use corelane_wire::header::{RequestHeader, ResponseHeader};
 use corelane_wire::message::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
 };
+use corelane_wire::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use corelane_wire::message::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use corelane_wire::message::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use corelane_wire::message::produce::{
@@ -271,6 +272,16 @@ pub fn create_topic(connection: &mut Connection, name: &str, partitions: i32, co
     let code = ErrorCode::from_code(answer.topics[0].error_code);
     assert!(matches!(code, Some(ErrorCode::None | ErrorCode::TopicAlreadyExists)), "{name}: {answer:?}");
     while topic_id(connection, name).is_none() {}
+}
+
+/// Deletes a topic. Panics: if the broker refuses.
+pub fn delete_topic(connection: &mut Connection, name: &str) {
+    const VERSION: i16 = 6;
+    let topics = vec![DeleteTopicState { name: Some(name), ..DeleteTopicState::default() }];
+    let message = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
+    let frame = request(ApiKey::DeleteTopics, VERSION, |w, version| message.encode(w, version));
+    let body = connection.try_call(ApiKey::DeleteTopics, VERSION, &frame).expect("an answer");
+    assert_eq!(error_codes(&body, ApiKey::DeleteTopics, VERSION), [ErrorCode::None]);
 }
 
 /// The id of a topic all of whose partitions have a leader.

@@ -20,9 +20,15 @@ pub fn memlock_bytes(shards: u64) -> u64 {
 /// Open files below which a broker with a few hundred partitions has none left for connections.
 pub const FILES_MIN: u64 = 4096;
 
-/// Open files for some ten thousand partitions (two descriptors each, and two for the segment after it) and as many
-/// connections.
+/// Open files for some ten thousand partitions (a descriptor each, one for the segment after it, and two for a segment
+/// whose history is read) and as many connections.
 pub const FILES_GOOD: u64 = 65_536;
+
+/// Descriptors that segments leave to connections and small files, or a quarter of what may be open if that is less.
+pub const FILES_RESERVE: u64 = 256;
+
+/// Open files that a broker which may raise its own limit takes: what the unit and the container files give it.
+pub const FILES_WANTED: u64 = 1 << 20;
 
 /// Connections that wait to be accepted, a listener; the kernel cuts it to `net.core.somaxconn`.
 pub const BACKLOG: i32 = 4096;

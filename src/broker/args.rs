@@ -23,7 +23,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_host_port)]
     pub http: Option<HostPort>,
 
-    /// How many shards to run, one core each. Default: every core this process may use
+    /// How many shards to run, one core each. Default: every core this process may use, fewer under a container's CPU quota
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub shards: Option<u16>,
 

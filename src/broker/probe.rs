@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use corelane_base::aligned::{BLOCK_BYTES, aligned_buffer};
 use corelane_tuning::checks::limits::kernel_version;
-use corelane_tuning::needs::{BACKLOG, KERNEL_MIN, SEND_BUFFER_BYTES, memlock_bytes};
+use corelane_tuning::needs::{BACKLOG, FILES_WANTED, KERNEL_MIN, SEND_BUFFER_BYTES, memlock_bytes};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -32,10 +32,18 @@ pub fn machine(shards: u16) -> Result<(), String> {
     kernel(&rustix::system::uname().release().to_string_lossy())?;
     memlock(getrlimit(Resource::Memlock), shards)?;
     ring_allowed()?;
-    let files = getrlimit(Resource::Nofile);
-    // As many connections as the system allows; failing that, as many as there were.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+    raise_files();
     Ok(())
+}
+
+/// Raises the limit of open files: what may raise the hard limit raises it, too; all others take what it allows.
+fn raise_files() {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let known = fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    let wanted = hard.map(|hard| hard.max(FILES_WANTED.min(known.unwrap_or(0))));
+    // Failing both, as many as there were.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: wanted })
+        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }));
 }
 
 fn kernel(release: &str) -> Result<(), String> {
@@ -300,6 +308,15 @@ mod tests {
         assert_eq!(memlock(limit(memlock_bytes(1)), 1), Ok(()));
         let why = memlock(limit(65536), 16).expect_err("too little");
         assert!(why.contains("65536") && why.contains("ulimit -l 6144"), "{why}");
+    }
+
+    #[test]
+    fn all_open_files_that_the_system_allows_are_taken() {
+        let before = getrlimit(Resource::Nofile);
+        raise_files();
+        let after = getrlimit(Resource::Nofile);
+        assert_eq!(after.current, after.maximum);
+        assert!(after.maximum >= before.maximum, "{after:?} after {before:?}");
     }
 
     #[test]

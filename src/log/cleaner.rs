@@ -264,11 +264,11 @@ impl Cleaner {
                 log.on_uncleanable(source, u64::from(position), &why, cx);
                 Flow::Abort
             }
-            Err(Fault::Disk(DiskError::NoSpace)) => {
+            Err(Fault::Disk(error)) if error.is_shortage() => {
                 log.notice(
                     NoticeLevel::Warn,
                     cx,
-                    format_args!("compaction found no room; it is tried again"),
+                    format_args!("compaction stopped: {error}; it is tried again"),
                 );
                 Flow::Abort
             }

@@ -52,6 +52,8 @@ impl Log {
         let base_offset = segment.base_offset;
         let file = match &segment.file {
             SegmentFile::Open(file) => file.clone(),
+            // `tick` opens it.
+            SegmentFile::Closed if self.short_of == Some(DiskError::TooManyFiles) => return,
             SegmentFile::Closed => return self.open_segment(base_offset, cx),
             SegmentFile::Awaited | SegmentFile::Opening => return,
         };
@@ -65,7 +67,7 @@ impl Log {
         if end - self.written > room {
             return;
         }
-        if self.space_full && block_ceil(end - segment.start) > segment.prepared {
+        if self.lacks_space() && block_ceil(end - segment.start) > segment.prepared {
             return;
         }
         self.capture_if_due();
@@ -139,7 +141,7 @@ impl Log {
                 if let Some(segment) = self.segment_mut(commit.base_offset) {
                     segment.prepared = commit.prepared_before;
                 }
-                return self.on_space_full(cx);
+                return self.on_shortage(DiskError::NoSpace, cx);
             }
             Err(error) => return self.go_offline(OfflineReason::WriteFailed(error), cx),
         }
@@ -195,15 +197,17 @@ impl Log {
         self.maxima_to = self.maxima_to.max(to);
     }
 
-    /// Notes that there was no room; `tick` asks again.
-    pub(crate) fn on_space_full(&mut self, cx: &mut LogCx<'_>) {
-        if !self.space_full {
-            self.notice(
-                NoticeLevel::Warn,
-                cx,
-                format_args!("no space left: appends that need room are refused"),
-            );
+    /// Notes that there was no room, or no descriptor; `tick` asks again. Want of room is what counts if both are short.
+    pub(crate) fn on_shortage(&mut self, error: DiskError, cx: &mut LogCx<'_>) {
+        assert!(error.is_shortage(), "nothing else passes by itself");
+        if self.short_of != Some(DiskError::NoSpace) && self.short_of != Some(error) {
+            self.notice(NoticeLevel::Warn, cx, format_args!("{error}; appends that need it are refused"));
+            self.short_of = Some(error);
         }
-        self.space_full = true;
+    }
+
+    /// Whether the file system had no room when it was last asked for some.
+    pub(crate) fn lacks_space(&self) -> bool {
+        self.short_of == Some(DiskError::NoSpace)
     }
 }

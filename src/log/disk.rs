@@ -4,8 +4,8 @@
 //! that loses, tears and corrupts. Paths are relative to the data directory and use `/`.
 
 use std::any::Any;
-use std::fmt;
 use std::sync::{Arc, Weak};
+use std::{fmt, io};
 
 use bytes::Bytes;
 
@@ -80,7 +80,7 @@ impl DiskToken {
 ///
 /// Order: of two operations of one shard that touch a common path ([`DiskOp::touches`]), the later one begins when the
 /// earlier one is done. All others run in any order, also together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum DiskOp {
     /// Writes `parts` one behind the other at `offset` of a file opened by [`DiskOp::OpenSegment`].
     ///
@@ -269,6 +269,8 @@ pub struct DirEntry {
 pub enum DiskError {
     /// No room (ENOSPC, EDQUOT).
     NoSpace,
+    /// No descriptor is left (EMFILE, ENFILE). Nothing of the operation that matters was done: it may be asked for again.
+    TooManyFiles,
     /// The file is missing or exists already where it must not.
     Missing,
     /// Exists already.
@@ -277,13 +279,25 @@ pub enum DiskError {
     Io(i32),
 }
 
+impl DiskError {
+    /// Whether it ends by itself once somebody gives back what is short, room or descriptors.
+    #[must_use]
+    pub fn is_shortage(self) -> bool {
+        matches!(self, DiskError::NoSpace | DiskError::TooManyFiles)
+    }
+}
+
 impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DiskError::NoSpace => f.write_str("no space left on device"),
+            DiskError::TooManyFiles => {
+                f.write_str("too many open files: raise the limit (LimitNOFILE=, ulimit -n)")
+            }
             DiskError::Missing => f.write_str("no such file"),
             DiskError::Exists => f.write_str("file exists"),
-            DiskError::Io(errno) => write!(f, "disk error {errno}"),
+            DiskError::Io(0) => f.write_str("an operation was answered as if it were another"),
+            DiskError::Io(errno) => io::Error::from_raw_os_error(*errno).fmt(f),
         }
     }
 }

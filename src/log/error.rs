@@ -76,7 +76,7 @@ pub enum AppendError {
     },
     /// Too much is waiting for the disk: try again.
     Busy,
-    /// No room on the file system: try again later.
+    /// No room on the file system, or no descriptor for a file: try again later.
     DiskFull,
 }
 

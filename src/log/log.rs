@@ -16,6 +16,7 @@
 //! --------------|----------|------------------------------------------------------------
 //! Opening       | Online   | recovery has checked the log and made its end fit to go on
 //! Opening       | Offline  | recovery found damage inside acknowledged data, or a file failed
+//! Opening       | Opening  | no descriptor was left: `tick` goes on
 //! Online        | Offline  | a write or sync failed, or a file that is needed did
 //!
 //! **Zeros ahead.** Behind the last commit the active segment's file holds zeros for at least the largest commit, or
@@ -404,8 +405,13 @@ pub struct Log {
     pub(crate) next: NextSegment,
     /// Below `written` there may be bytes that are not on stable storage.
     pub(crate) unsynced: bool,
-    /// The file system had no room when it was last asked for some.
-    pub(crate) space_full: bool,
+    /// What there was none of when a file was last to be made, opened, named or made longer: room, or descriptors.
+    /// Appends that need it are refused, and `tick` asks again.
+    pub(crate) short_of: Option<DiskError>,
+    /// Calls of `tick` with something to try again.
+    pub(crate) retry_ticks: u32,
+    /// That a segment cannot be read for want of a descriptor has been told since one was opened.
+    pub(crate) refusal_told: bool,
     /// No further append: the broker stops.
     pub(crate) stopping: bool,
     /// No further append: the next completion or tick takes the log offline, where the caller looks for it.
@@ -492,7 +498,9 @@ impl Log {
             commit: None,
             next: NextSegment::None,
             unsynced: false,
-            space_full: false,
+            short_of: None,
+            retry_ticks: 0,
+            refusal_told: false,
             stopping: false,
             gives_up: None,
             jobs: Vec::new(),
@@ -681,17 +689,18 @@ impl Log {
         let size = header.size_bytes() as u64;
         let rolls = self.must_roll(header, cx.now.wall);
         let active = self.segments.back().expect("an online log has a segment");
-        let awaited = matches!(active.file, SegmentFile::Awaited);
-        if rolls && awaited {
-            return Err(if self.space_full { AppendError::DiskFull } else { AppendError::Busy });
+        if rolls && matches!(active.file, SegmentFile::Awaited) {
+            return Err(if self.short_of.is_some() { AppendError::DiskFull } else { AppendError::Busy });
         }
-        if self.space_full {
-            let needs_room = if rolls {
-                !matches!(self.next, NextSegment::Ready { len, .. } if size <= len)
+        if self.short_of.is_some() {
+            let lacks_space = self.lacks_space();
+            let needs_it = if rolls {
+                !matches!(self.next, NextSegment::Ready { len, .. } if size <= len || !lacks_space)
             } else {
-                awaited || block_ceil(u64::from(active.size) + size) > active.prepared
+                let behind_zeros = block_ceil(u64::from(active.size) + size) > active.prepared;
+                active.handle().is_none() || (lacks_space && behind_zeros)
             };
-            if needs_room {
+            if needs_it {
                 return Err(AppendError::DiskFull);
             }
         }
@@ -907,25 +916,30 @@ impl Log {
         moved
     }
 
-    /// Whether nothing is under way and nothing waits to be written, except for room when the end has begun.
+    /// Whether nothing is under way and nothing waits to be written, except for room, or a descriptor, when the end has
+    /// begun.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let at_rest = self.written == self.tail.end() && !self.unsynced;
         self.jobs.is_empty() && (at_rest || self.lacks_room() || matches!(self.state, LogState::Offline(_)))
     }
 
-    /// Whether the end has begun and a full disk keeps what was appended from being written: it will not be, and is
-    /// not to be acknowledged. The checkpoint says that the log is to be recovered.
+    /// Whether the end has begun and want of room or of descriptors keeps what was appended from being written: it will
+    /// not be, and is not to be acknowledged. The checkpoint says that the log is to be recovered.
     #[must_use]
     pub fn lacks_room(&self) -> bool {
         self.stopping && self.awaits_room()
     }
 
-    /// Whether a full disk keeps what was appended from being written. It is written when there is room again.
+    /// Whether want of room or of descriptors keeps what was appended from being written. It is written when there is
+    /// some again.
     #[must_use]
     pub fn awaits_room(&self) -> bool {
         let unwritten = self.written < self.tail.end() && self.state == LogState::Online;
-        self.space_full && unwritten && self.jobs.is_empty()
+        self.short_of.is_some() && unwritten && self.jobs.is_empty() && {
+            let target = self.segments.iter().find(|segment| segment.end() > self.written);
+            self.lacks_space() || target.is_some_and(|target| target.handle().is_none())
+        }
     }
 
     /// Panics: if the log's state contradicts itself.

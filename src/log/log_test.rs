@@ -10,9 +10,10 @@ use crate::batch::{self, BatchError, Compression, TimestampType};
 use crate::builder::BatchBuilder;
 use crate::checkpoint::Checkpoint;
 use crate::codec::Codec;
-use crate::disk::DiskOp;
+use crate::disk::{DiskError, DiskOp};
 use crate::error::{AppendError, OfflineReason, ReadError};
 use crate::log::{AppendOrigin, LogCx, LogState, ReadStart};
+use crate::prepare::DESCRIPTOR_RETRY_TICKS;
 use crate::records::RecordError;
 use crate::rig_test::{Rig, base_offsets, cx, inode, seed, settings};
 use crate::settings::{Durability, LogSettings};
@@ -211,6 +212,115 @@ fn a_full_disk_refuses_and_heals() {
     assert_eq!(rig.log.flushed_offset(), rig.log.log_end_offset());
     rig.check_all(10_000);
     rig.crash_restart();
+    rig.check_all(10_000);
+}
+
+/// Takes all descriptors away behind `prepare`, which leaves a log at rest; gives them back after a while. `taken` batches
+/// are taken in meanwhile, which may not be acknowledged before.
+fn check_without_descriptors(what: &str, taken: usize, prepare: impl FnOnce(&mut Rig)) {
+    let mut rig = Rig::new(4, LogSettings { segment_bytes: 40_000, ..settings() });
+    rig.disk.no_descriptor = true;
+    prepare(&mut rig);
+    let flushed = rig.log.flushed_offset();
+    let mut appended = 0;
+    for _ in 0..20 {
+        match rig.append(3_000) {
+            Ok(_) => appended += 1,
+            Err(AppendError::DiskFull | AppendError::Opening) => {}
+            Err(error) => panic!("{what}: {error:?} {:?} {:?}", rig.log.state(), rig.notices),
+        }
+        rig.settle();
+        rig.log.tick(cx!(rig));
+        rig.settle();
+    }
+    assert_eq!(appended, taken, "{what}: {:?}", rig.notices);
+    let told = rig.notices.iter().filter(|notice| notice.text.contains("too many open files")).count();
+    assert_eq!(told, 1, "{what}: once, not each time that it is tried: {:?}", rig.notices);
+    assert_eq!(rig.log.awaits_room(), rig.log.flushed_offset() < rig.log.log_end_offset(), "{what}");
+    if taken == 0 {
+        assert_eq!(rig.log.flushed_offset(), flushed, "{what}");
+    }
+    heal(&mut rig);
+    assert_eq!(*rig.log.state(), LogState::Online, "{what}: {:?}", rig.notices);
+    rig.append(3_000).unwrap();
+    rig.settle();
+    assert_eq!(rig.log.flushed_offset(), rig.log.log_end_offset(), "{what}");
+    rig.check_all(10_000);
+    rig.crash_restart();
+    rig.check_all(10_000);
+}
+
+/// Gives the descriptors back, and waits until the log has asked for them.
+fn heal(rig: &mut Rig) {
+    rig.disk.no_descriptor = false;
+    for _ in 0..3 * DESCRIPTOR_RETRY_TICKS {
+        rig.log.tick(cx!(rig));
+        rig.settle();
+    }
+}
+
+/// Appends `count` batches, each to its end, with descriptors.
+fn fill(rig: &mut Rig, count: usize) {
+    heal(rig);
+    rig.notices.clear();
+    for _ in 0..count {
+        rig.append(3_000).unwrap();
+        rig.settle();
+    }
+}
+
+#[test]
+fn want_of_descriptors_refuses_and_heals() {
+    check_without_descriptors("a new log", 0, Rig::settle);
+    // Of random sizes, but the seed is fixed.
+    check_without_descriptors("an open segment is filled, the next one has no file", 11, |rig| {
+        fill(rig, 1);
+        rig.disk.no_descriptor = true;
+    });
+    check_without_descriptors("a segment that a clean start has not opened", 1, |rig| {
+        fill(rig, 2);
+        rig.clean_restart();
+        rig.disk.no_descriptor = true;
+        rig.settle();
+    });
+    for with_checkpoint in [true, false] {
+        check_without_descriptors("recovery", 0, |rig| {
+            fill(rig, 20);
+            rig.store_checkpoint();
+            if !with_checkpoint {
+                rig.checkpoint = None;
+            }
+            rig.reopen(false);
+            rig.disk.no_descriptor = true;
+            rig.settle();
+            assert_eq!((rig.log.state(), rig.log.is_opening()), (&LogState::Opening, false));
+            assert!(rig.log.is_idle(), "a stop does not wait for it");
+        });
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_fails_its_readers_and_tells_once() {
+    let mut rig = Rig::new(5, LogSettings { segment_bytes: 40_000, ..settings() });
+    fill(&mut rig, 40);
+    rig.log.evict_tail(0);
+    rig.clean_restart();
+    let end = rig.log.flushed_offset();
+    for (no_descriptor, told) in [(true, 1), (true, 1), (false, 1), (true, 2)] {
+        rig.now.mono = Mono(rig.now.mono.0 + 3_600_000_000_000);
+        rig.log.tick(cx!(rig));
+        rig.settle();
+        rig.disk.no_descriptor = no_descriptor;
+        let start = rig.log.read(Offset(0), end, 1000, true, cx!(rig));
+        let ReadStart::Pending(ticket) = start else { panic!("{start:?}") };
+        rig.settle();
+        let refused = matches!(rig.reads[&ticket.0], Err(ReadError::Failed(DiskError::TooManyFiles)));
+        assert_eq!(refused, no_descriptor);
+        let tells = rig.notices.iter().filter(|notice| notice.text.contains("too many open files"));
+        assert_eq!(tells.count(), told);
+    }
+    assert_eq!(*rig.log.state(), LogState::Online);
+    rig.disk.no_descriptor = false;
     rig.check_all(10_000);
 }
 

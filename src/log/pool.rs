@@ -301,6 +301,8 @@ impl SegmentPool {
                 dirty.cleaning = next_zeroes(slot, file, done, dirty.len, disk)
                     .unwrap_or_else(|| Cleaning::Naming(disk.push(slot, rename(&dirty_path, &spare_path))));
             }
+            // `tick` tries again.
+            (Cleaning::Opening(_), Err(DiskError::TooManyFiles)) => dirty.cleaning = Cleaning::Held,
             (Cleaning::Naming(_), Ok(_)) => {
                 let dirty = self.dirty.swap_remove(i);
                 self.spares.push(Spare { number: dirty.number, len: dirty.len });

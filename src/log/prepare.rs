@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A roll uses the open file at once and gives it its name meanwhile: recovery finds a `next.log` that holds batches.
-//! Nothing here fails an append: no room is a notice, and `tick` tries again.
+//! Nothing here takes a log offline for want of room or descriptors: that is a notice, and `tick` tries again.
 
 use corelane_base::aligned::{block_ceil, block_floor};
 use corelane_base::id::Offset;
@@ -29,6 +29,8 @@ const ZERO_STEP_BYTES: u64 = 4 << 20;
 const ZERO_STEP_BYTES_MIN: u64 = 256 << 10;
 /// A commit of this size may extend the file: that costs little more than writing over zeros, and less than both.
 const EXTENDING_BYTES_MIN: u64 = 128 << 10;
+/// What found no descriptor is tried again with one tick in so many.
+pub(crate) const DESCRIPTOR_RETRY_TICKS: u32 = 4;
 
 impl Log {
     /// Begins with nothing at `base_offset`; the file follows.
@@ -76,7 +78,7 @@ impl Log {
                 self.start_commit(cx);
                 self.step_reading(cx);
             }
-            Err(DiskError::NoSpace) => self.on_space_full(cx),
+            Err(error) if error.is_shortage() => self.on_shortage(error, cx),
             other => {
                 let path = segment.path(&dir);
                 let error = other.err().unwrap_or(DiskError::Io(0));
@@ -125,6 +127,10 @@ impl Log {
         match result {
             Ok(DiskOutcome::Opened { file, len }) if len >= held => {
                 segment.on_opened(file, len);
+                self.refusal_told = false;
+                if is_active && !self.lacks_space() {
+                    self.on_room(cx);
+                }
                 self.start_commit(cx);
                 self.step_reading(cx);
             }
@@ -150,11 +156,17 @@ impl Log {
             other => {
                 let error = other.err().unwrap_or(DiskError::Io(0));
                 segment.file = SegmentFile::Closed;
-                if is_active && self.written < self.tail.end() {
+                let is_written_to = is_active && self.written < self.tail.end();
+                let lacks_descriptor = error == DiskError::TooManyFiles;
+                if is_written_to && lacks_descriptor {
+                    self.on_shortage(error, cx);
+                } else if is_written_to {
                     return self.go_offline(OfflineReason::FileFailed { path, error }, cx);
+                } else if !(lacks_descriptor && self.refusal_told) {
+                    self.refusal_told = lacks_descriptor;
+                    self.notice(NoticeLevel::Error, cx, format_args!("{path} cannot be opened: {error}"));
                 }
-                // Too many open files, perhaps: whoever reads there fails, the log goes on.
-                self.notice(NoticeLevel::Error, cx, format_args!("{path} cannot be opened: {error}"));
+                // Whoever reads there fails, the log goes on.
                 self.fail_blocked(base_offset, &ReadError::Failed(error));
             }
         }
@@ -212,7 +224,7 @@ impl Log {
                 self.on_room(cx);
                 self.prepare_ahead(cx);
             }
-            Err(DiskError::NoSpace) => self.on_space_full(cx),
+            Err(error) if error.is_shortage() => self.on_shortage(error, cx),
             Err(error) => {
                 let path = format!("{}/{NEXT_NAME}", self.dir);
                 self.go_offline(OfflineReason::FileFailed { path, error }, cx);
@@ -222,10 +234,13 @@ impl Log {
 
     /// Starts what should be prepared by now. Cheap when there is nothing to do.
     pub(crate) fn prepare_ahead(&mut self, cx: &mut LogCx<'_>) {
-        if self.space_full || self.state != LogState::Online {
+        if self.lacks_space() || self.state != LogState::Online {
             return;
         }
         self.zero_ahead(cx);
+        if self.short_of.is_some() {
+            return;
+        }
         let Some(active) = self.segments.back() else { return };
         let awaited = active.awaits_next();
         let nearly_full = u64::from(active.size) * 4 >= u64::from(self.settings.segment_bytes) * 3;
@@ -303,10 +318,12 @@ impl Log {
         }
         match result {
             Ok(_) => {
-                self.on_room(cx);
+                if self.lacks_space() {
+                    self.on_room(cx);
+                }
                 self.prepare_ahead(cx);
             }
-            Err(DiskError::NoSpace) => self.on_space_full(cx),
+            Err(DiskError::NoSpace) => self.on_shortage(DiskError::NoSpace, cx),
             // Nobody knows what stands ahead of the tail now.
             Err(error) => return self.go_offline(OfflineReason::WriteFailed(error), cx),
         }
@@ -350,9 +367,9 @@ impl Log {
                 self.start(Job::Next(NextStep::Open), DiskOp::OpenSegment { path }, cx);
             }
             (NextStep::Clear, Ok(_)) => self.create_next(cx),
-            (_, Err(DiskError::NoSpace)) => {
+            (_, Err(error)) if error.is_shortage() => {
                 self.next = NextSegment::None;
-                self.on_space_full(cx);
+                self.on_shortage(error, cx);
             }
             // What an earlier attempt or an earlier life left behind.
             (NextStep::Create, Err(DiskError::Exists)) | (NextStep::Rename, Err(DiskError::Missing)) => {
@@ -378,17 +395,26 @@ impl Log {
         }
     }
 
-    /// Something that needed room got it.
+    /// Something that needed what is short got it.
     fn on_room(&mut self, cx: &mut LogCx<'_>) {
-        if self.space_full {
-            self.space_full = false;
-            self.notice(NoticeLevel::Info, cx, format_args!("there is space again"));
-        }
+        let again = match self.short_of.take() {
+            None => return,
+            Some(DiskError::TooManyFiles) => "files can be opened again",
+            Some(_) => "there is space again",
+        };
+        self.notice(NoticeLevel::Info, cx, format_args!("{again}"));
     }
 
-    /// Tries again what found no room.
+    /// Whether it is this log's turn to ask for a descriptor again: one that is refused costs some 50 us, and thousands of
+    /// logs may be. To be asked once a tick.
+    pub(crate) fn is_retry_due(&mut self) -> bool {
+        self.retry_ticks = self.retry_ticks.wrapping_add(1);
+        self.retry_ticks.wrapping_add(self.slot).is_multiple_of(DESCRIPTOR_RETRY_TICKS)
+    }
+
+    /// Tries again what found no room, or no descriptor.
     pub(crate) fn retry_room(&mut self, cx: &mut LogCx<'_>) {
-        if !self.space_full {
+        if self.short_of.is_none() || (!self.lacks_space() && !self.is_retry_due()) {
             return;
         }
         // Asks for exactly one thing, whose success ends the refusal; its failure leaves everything as it is.
@@ -416,9 +442,14 @@ impl Log {
         if self.segments.iter().any(|segment| segment.named_next && segment.handle().is_some()) {
             return self.name_next(cx);
         }
+        let lacks_space = self.lacks_space();
+        let closed = self.segments.back().filter(|active| matches!(active.file, SegmentFile::Closed));
+        if let Some(base_offset) = closed.map(|active| active.base_offset).filter(|_| !lacks_space) {
+            return self.open_segment(base_offset, cx);
+        }
         let cap = self.segment_bytes();
         let active = self.segments.back_mut().expect("an online log has a segment");
-        if active.handle().is_some() && active.prepared < cap {
+        if lacks_space && active.handle().is_some() && active.prepared < cap {
             active.prepare_to = active.prepare_to.max((active.prepared + FIRST_BYTES).min(cap));
             self.zero_step(cx);
         } else if matches!(self.next, NextSegment::None) {

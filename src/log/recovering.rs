@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use corelane_base::id::Offset;
 
 use crate::checkpoint::Checkpoint;
-use crate::disk::FileHandle;
+use crate::disk::{DiskOp, FileHandle};
 use crate::scan::Scanner;
 use crate::segment::{NEXT_NAME, log_name};
 
@@ -104,6 +104,10 @@ pub struct Recovery {
     pub relaxed: bool,
     /// What the operation under way is for.
     pub phase: Phase,
+    /// That operation, if it needs a descriptor: it is done again when there was none.
+    pub op: Option<DiskOp>,
+    /// There was none when it was last asked for.
+    pub refused: bool,
 }
 
 impl Recovery {
@@ -127,6 +131,8 @@ impl Recovery {
             end_position: 0,
             ends_invalid: false,
             phase: Phase::Listing,
+            op: None,
+            refused: false,
         }
     }
 

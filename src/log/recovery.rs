@@ -129,7 +129,25 @@ impl Log {
         let setting = self.settings.durability != Durability::Sync;
         let relaxed = checkpoint.as_ref().map_or(setting, |checkpoint| checkpoint.behind.relaxed);
         self.recovery = Some(Box::new(Recovery::new(checkpoint, relaxed)));
-        self.start(Job::Recovery, DiskOp::List { path: self.dir.clone() }, cx);
+        self.list_again(cx);
+    }
+
+    /// Whether recovery goes on by itself. Not if there was no descriptor for it: then `tick` tries again, and there may be
+    /// none for long.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        self.state == LogState::Opening && self.recovery.as_ref().is_none_or(|recovery| !recovery.refused)
+    }
+
+    /// Tries again what found no descriptor.
+    pub(crate) fn retry_recovery(&mut self, cx: &mut LogCx<'_>) {
+        let waits = self.jobs.iter().any(|(_, job)| matches!(job, Job::Recovery));
+        let refused = self.recovery.as_ref().filter(|recovery| recovery.refused && !waits);
+        if let Some(op) = refused.and_then(|recovery| recovery.op.clone())
+            && self.is_retry_due()
+        {
+            self.start(Job::Recovery, op, cx);
+        }
     }
 
     /// Bytes behind the last acknowledged one that an interrupted write may have touched.
@@ -140,6 +158,15 @@ impl Log {
     pub(crate) fn on_recovery(&mut self, result: Result<DiskOutcome, DiskError>, cx: &mut LogCx<'_>) {
         let Some(recovery) = self.recovery.as_mut() else { return };
         let path = recovery.path(&self.dir);
+        let told = std::mem::replace(&mut recovery.refused, false);
+        if matches!(result, Err(DiskError::TooManyFiles)) && recovery.op.is_some() {
+            recovery.refused = true;
+            if !told {
+                let error = DiskError::TooManyFiles;
+                self.notice(NoticeLevel::Warn, cx, format_args!("not recovered yet: {error}"));
+            }
+            return;
+        }
         let phase = std::mem::replace(&mut recovery.phase, Phase::Listing);
         match (phase, result) {
             (Phase::Listing, Ok(DiskOutcome::Listed(entries))) => self.on_recovery_listed(&entries, cx),
@@ -175,6 +202,7 @@ impl Log {
     pub(crate) fn recover_with(&mut self, phase: Phase, op: DiskOp, cx: &mut LogCx<'_>) {
         if let Some(recovery) = self.recovery.as_mut() {
             recovery.phase = phase;
+            recovery.op = op.paths()[0].is_some().then(|| op.clone());
         }
         self.start(Job::Recovery, op, cx);
     }

@@ -105,7 +105,7 @@ impl Log {
         let may = self.state == LogState::Online && settings.compacted && !self.stopping;
         if !may
             || self.uncleanable
-            || self.space_full
+            || self.short_of.is_some()
             || self.segments.iter().any(|one| one.cleaned.is_some())
         {
             return None;
@@ -332,7 +332,7 @@ impl Log {
         match result {
             Ok(_) => self.on_cleaned_has_name(base_offset, cx),
             // `tick` tries again.
-            Err(DiskError::NoSpace) => {}
+            Err(error) if error.is_shortage() => {}
             Err(error) => {
                 let Some(segment) = self.segment_mut(base_offset) else { return };
                 if segment.cleaned.is_none() {

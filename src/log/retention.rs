@@ -31,9 +31,11 @@ impl Log {
         Ok(self.log_start_offset)
     }
 
-    /// Rolls by time, preparation of the next segment, expiry of producers. Cheap; about once a second.
+    /// Rolls by time, preparation of the next segment, expiry of producers, another attempt at what was short. Cheap;
+    /// about once a second.
     pub fn tick(&mut self, cx: &mut LogCx<'_>) {
         self.give_up(cx);
+        self.retry_recovery(cx);
         if self.state != LogState::Online {
             return;
         }
@@ -67,7 +69,7 @@ impl Log {
         let since = active.first_timestamp.unwrap_or(active.created);
         let old = cx.now.wall.0.saturating_sub(since.0.max(active.created.0)) > self.settings.segment_ms;
         let filed = !matches!(active.file, SegmentFile::Awaited);
-        if active.size > 0 && old && filed && !self.space_full {
+        if active.size > 0 && old && filed && self.short_of.is_none() {
             self.roll(cx);
         }
     }
@@ -90,7 +92,7 @@ impl Log {
         }
         if count == self.segments.len() {
             let active = self.segments.back().expect("an online log has a segment");
-            if matches!(active.file, SegmentFile::Awaited) || self.space_full {
+            if matches!(active.file, SegmentFile::Awaited) || self.short_of.is_some() {
                 return;
             }
             self.roll(cx);
@@ -163,7 +165,7 @@ impl Log {
         let awaited = self.segments.back().is_some_and(|active| matches!(active.file, SegmentFile::Awaited));
         let spare_count = usize::from(awaited);
         while self.doomed.front().is_some_and(|doomed| {
-            doomed.change <= stored || (self.space_full && self.doomed.len() > spare_count)
+            doomed.change <= stored || (self.lacks_space() && self.doomed.len() > spare_count)
         }) {
             let Some(doomed) = self.doomed.pop_front() else { return };
             let index = format!("{}/{}", self.dir, index_name(doomed.base_offset));

@@ -46,6 +46,8 @@ pub struct Disk {
     pub capacity: Option<usize>,
     /// Writes fail with an I/O error.
     pub broken: bool,
+    /// Nothing can be opened.
+    pub no_descriptor: bool,
     /// Ranges are said to be resident once in so many reads; 0: never.
     pub resident_one_in: u64,
     pub writes_done: u64,
@@ -98,6 +100,9 @@ impl Disk {
     pub fn run(&mut self, op: DiskOp, rng: &mut Rng) -> Result<DiskOutcome, DiskError> {
         let name = name_of(&op);
         *self.ops_done.entry(name).or_default() += 1;
+        if self.no_descriptor && op.paths()[0].is_some() {
+            return Err(DiskError::TooManyFiles);
+        }
         match op {
             DiskOp::Write { file, offset, parts, .. } => self.write(&file, offset, parts),
             DiskOp::Read { file, offset, len } => Ok(DiskOutcome::Read(read(&inode(&file), offset, len))),

@@ -94,10 +94,11 @@ impl Shard {
                 self.owner.on_checkpoint_stored(result.is_ok());
                 match result {
                     Ok(_) => {}
-                    Err(DiskError::NoSpace) => {
+                    Err(error) if error.is_shortage() => {
                         // Serving is the only way to make room. The earlier checkpoints stay true, only older.
-                        let text =
-                            "no room for the first checkpoint: the next start may take longer".to_owned();
+                        let text = format!(
+                            "the first checkpoint is missing: {error}; the next start may take longer"
+                        );
                         notice(fx, Severity::Warn, text);
                         self.tell(now, ShardId(0), MeshMessage::FirstCheckpointMissing, fx);
                     }
@@ -295,6 +296,11 @@ impl Shard {
         self.time_out_pending(now, fx);
         self.close_idle_connections(now, fx);
         if !self.is_serving() {
+            // Without it nothing begins, so it goes on as soon as there is a descriptor.
+            let cx = &mut self.owner.log_cx(now, &mut fx.disk);
+            if let Some(log) = self.metadata_log.as_mut().filter(|log| log.is_loading()) {
+                log.tick(cx);
+            }
             return;
         }
         let retention_due = self.is_retention_due(now);

@@ -72,10 +72,36 @@ pub struct AppendResult {
     pub keyless: Vec<i32>,
 }
 
+/// Names what an owner watches for an asker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum WatchName {
+    /// The partitions of a fetch session, for as long as the session lives.
+    Session(i32),
+    /// Those of one fetch without a session, for as long as it waits.
+    Fetch(SlotId),
+}
+
+/// What all partitions of one fetch have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchAsk {
+    /// The asker's request.
+    pub pending: SlotId,
+    /// Over all items, in bytes: at most, at least.
+    pub bytes: (u32, u32),
+    /// Watch the partitions that have nothing under this name; `None`: they are not watched.
+    pub watch: Option<WatchName>,
+    /// The request waits: whatever is watched under its name is read for it as soon as there is something.
+    pub waits: bool,
+}
+
 /// One partition of a fetch.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchItem {
-    /// The asker's name.
+    /// The asker's name: its place in the session, or in the fetch if there is none.
+    pub place: u32,
+    /// Which of the asker's wishes for that place this is; echoed.
+    pub stamp: u64,
+    /// Where the asker's request has it; echoed. News may come to a later request, which has it elsewhere.
     pub index: u32,
     /// Where from.
     pub key: PartitionKey,
@@ -87,14 +113,16 @@ pub struct FetchItem {
     pub current_leader_epoch: LeaderEpoch,
     /// The epoch of the last record the client has, or -1.
     pub last_fetched_epoch: LeaderEpoch,
-    /// Tell later, once the high watermark is beyond this; `None`: do not wait.
-    pub watch_beyond: Option<Offset>,
 }
 
 /// One partition's part of a fetch response.
 #[derive(Debug)]
 pub struct FetchResult {
-    /// The asker's name.
+    /// The item's.
+    pub place: u32,
+    /// The item's.
+    pub stamp: u64,
+    /// The item's.
     pub index: u32,
     /// `None` if records, possibly none yet, can be told.
     pub error: ErrorCode,
@@ -108,7 +136,7 @@ pub struct FetchResult {
     pub bytes: u32,
     /// Where the client's history departs from the log's, if it does.
     pub diverging: Option<(LeaderEpoch, Offset)>,
-    /// More will come under this index once there is some.
+    /// The partition is watched: the asker hears of it once there is more.
     pub watching: bool,
     /// The disk had to be asked.
     pub from_disk: bool,
@@ -116,8 +144,10 @@ pub struct FetchResult {
 
 impl FetchResult {
     /// Nothing read, nothing known of the log.
-    pub fn nothing(index: u32, error: ErrorCode) -> FetchResult {
+    pub fn nothing((place, stamp, index): (u32, u64, u32), error: ErrorCode) -> FetchResult {
         FetchResult {
+            place,
+            stamp,
             index,
             error,
             high_watermark: Offset(-1),
@@ -129,6 +159,29 @@ impl FetchResult {
             from_disk: false,
         }
     }
+
+    /// Whether it tells of an earlier time than `other`, of the same partition: what a log ends and begins with only
+    /// grows, and an error is not taken back within a fetch.
+    #[must_use]
+    pub fn is_older_than(&self, other: &FetchResult) -> bool {
+        let has_grown =
+            other.high_watermark > self.high_watermark || other.log_start_offset > self.log_start_offset;
+        !self.is_urgent() && (other.is_urgent() || has_grown)
+    }
+
+    /// Whether the client must hear of it at once, however little was read.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.error != ErrorCode::None || self.diverging.is_some()
+    }
+}
+
+/// Whether an owner's results alone answer a fetch that wants at least `bytes_min`: then it waits no longer, and the
+/// owner does not wait to be told.
+#[must_use]
+pub fn suffices(results: &[FetchResult], bytes_min: u32) -> bool {
+    let bytes: u64 = results.iter().map(|result| u64::from(result.bytes)).sum();
+    bytes >= u64::from(bytes_min) || results.iter().any(FetchResult::is_urgent)
 }
 
 /// A question about one partition's log.
@@ -244,31 +297,54 @@ pub enum MeshMessage {
     },
     /// Read these.
     Fetch {
-        /// The asker's request.
-        pending: SlotId,
-        /// Over all items, in bytes: at most, at least.
-        bytes: (u32, u32),
+        /// What they have in common.
+        ask: FetchAsk,
         /// What to read.
         items: Vec<FetchItem>,
     },
-    /// The first answer to a `Fetch`, with every index once.
+    /// The answer to a `Fetch`, with every item once.
     Fetched {
         /// The asker's request.
         pending: SlotId,
+        /// Where its partitions are watched, if they are.
+        watch: Option<WatchName>,
         /// In any order.
         results: Vec<FetchResult>,
     },
-    /// Watched partitions have news: read from the offset of the original item.
+    /// Watched partitions have news for a request that waits: read from the offset of the original item.
     FetchNews {
         /// The asker's request.
         pending: SlotId,
+        /// Where they are watched.
+        watch: WatchName,
         /// In any order.
         results: Vec<FetchResult>,
     },
-    /// The asker waits no longer.
+    /// The asker's request waits no longer.
     FetchCancel {
-        /// The asker's request.
+        /// The request.
         pending: SlotId,
+        /// Where its partitions are watched.
+        watch: WatchName,
+    },
+    /// Partitions of a session are to be looked at again, and are not watched until then.
+    FetchDue {
+        /// The session.
+        session: i32,
+        /// Their places and stamps.
+        places: Vec<(u32, u64)>,
+    },
+    /// The session does not ask for these any more.
+    FetchForget {
+        /// The session.
+        session: i32,
+        /// Their places and stamps.
+        places: Vec<(u32, u64)>,
+    },
+    /// The session is over: nothing is watched for it any more.
+    FetchEnd {
+        /// The session.
+        session: i32,
     },
     /// Answer these.
     Query {

@@ -139,7 +139,7 @@ impl MetadataLog {
     }
 
     /// Takes a command in. It is decided at once, or after those before it if the log has too much before the disk or
-    /// the disk is full; the answer follows in `out` once it is durable, at once if it changes nothing.
+    /// lacks room or descriptors; the answer follows in `out` once it is durable, at once if it changes nothing.
     pub fn submit(&mut self, command: Command, asker: Option<Asker>, cx: &mut LogCx<'_>) {
         assert!(matches!(self.loading, Loading::Done), "commands come after Loaded");
         self.waiting.push_back((command, asker));
@@ -206,12 +206,17 @@ impl MetadataLog {
 
     /// Housekeeping, about once a second.
     pub fn tick(&mut self, cx: &mut LogCx<'_>) {
-        if let Some(log) = &mut self.log
-            && matches!(log.state(), LogState::Online)
-        {
-            log.tick(cx);
+        let Some(log) = &mut self.log else { return };
+        log.tick(cx);
+        if matches!(log.state(), LogState::Online) {
             self.decide_waiting(cx);
         }
+    }
+
+    /// Whether what is stored is still being read.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        !matches!(self.loading, Loading::Done)
     }
 
     /// Begins the end; wait for `is_idle`.

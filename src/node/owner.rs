@@ -18,11 +18,14 @@ use hashbrown::HashMap;
 
 use crate::error::append_error_code;
 use crate::memory::MemoryLimits;
-use crate::mesh::{AppendAsk, AppendResult, FetchItem, FetchResult, MeshMessage, PartitionKey, QueryResult};
+use crate::mesh::{
+    AppendAsk, AppendResult, FetchAsk, FetchItem, FetchResult, MeshMessage, PartitionKey, QueryResult,
+    WatchName,
+};
 use crate::metrics::{Departed, LogWork};
 use crate::owner::cleaning::{CLEANER_SLOT, Cleaning};
 use crate::owner::hosted::HostedChange;
-use crate::partition::{AppendWaiter, Deferred, Partition};
+use crate::partition::{AppendWaiter, Deferred, Partition, Watcher};
 use crate::slots::{SlotId, Slots};
 
 /// The slot of the pool's disk operations; logs have small ones.
@@ -32,19 +35,47 @@ pub const POOL_SLOT: u32 = u32::MAX;
 /// seldom to be felt.
 const TAIL_CHECKS: u64 = 8;
 
-/// A fetch that waits for records: at most one per pending fetch and owner.
+/// What is watched for a fetch session, or for a fetch without one while that waits: at most one for each and owner.
 #[derive(Debug)]
 struct Watch {
     origin: ShardId,
-    pending: SlotId,
-    items: Vec<FetchItem>,
+    name: WatchName,
+    /// The request that waits for it, and how much it may get, in bytes.
+    waits: Option<(SlotId, u32)>,
+    /// By place: a session's places are spread over all owners.
+    armed: HashMap<u32, Armed, foldhash::fast::FixedState>,
+}
+
+/// A watched partition.
+#[derive(Debug)]
+struct Armed {
+    item: FetchItem,
+    /// There is something to tell once the high watermark is beyond this.
+    beyond: Offset,
+    /// Tells this arming from earlier ones, whose watchers may still be about.
+    arming: u64,
+}
+
+impl Watch {
+    /// What the watcher stands for, unless it is out of date.
+    fn armed(&self, watcher: &Watcher) -> Option<&Armed> {
+        self.armed.get(&watcher.place).filter(|armed| armed.arming == watcher.arming)
+    }
+
+    fn arm(&mut self, armed: Armed) {
+        self.armed.insert(armed.item.place, armed);
+    }
+
+    fn disarm(&mut self, place: u32) {
+        self.armed.remove(&place);
+    }
 }
 
 /// A fetch some of whose items wait for the disk.
 #[derive(Debug)]
-struct FetchAsk {
+struct Reading {
     origin: ShardId,
-    pending: SlotId,
+    ask: FetchAsk,
     is_news: bool,
     outstanding: u32,
     results: Vec<FetchResult>,
@@ -62,7 +93,7 @@ struct QueryAsk {
 /// Whom a disk read is for.
 #[derive(Debug)]
 enum ReadFor {
-    Fetch { ask: SlotId, result: FetchResult },
+    Fetch { reading: SlotId, result: FetchResult },
     Query { ask: SlotId, index: u32, end: Offset },
     Hosted,
 }
@@ -119,8 +150,10 @@ pub struct Owner {
     /// Deletions of records that are answered once a checkpoint with the new start is stored.
     deletions: Vec<Deletion>,
     watches: Slots<Watch>,
-    watch_of: BTreeMap<(ShardId, SlotId), SlotId>,
-    fetches: Slots<FetchAsk>,
+    watch_of: BTreeMap<(ShardId, WatchName), SlotId>,
+    /// How often a place of a watch was armed.
+    armings: u64,
+    fetches: Slots<Reading>,
     queries: Slots<QueryAsk>,
     reads: BTreeMap<(u32, ReadTicket), ReadFor>,
     cleaning: Cleaning,
@@ -173,6 +206,7 @@ impl Owner {
             deletions: Vec::new(),
             watches: Slots::default(),
             watch_of: BTreeMap::new(),
+            armings: 0,
             fetches: Slots::default(),
             queries: Slots::default(),
             reads: BTreeMap::new(),
@@ -220,7 +254,7 @@ impl Owner {
             u32::try_from(self.partitions.len() - 1).expect("partitions are far fewer than 2^32")
         });
         let log = make(slot, cx!(self, now, disk));
-        if matches!(log.state(), LogState::Opening) {
+        if log.is_opening() {
             self.opening += 1;
         }
         let places = self.by_topic.entry(key.topic).or_default();
@@ -247,11 +281,11 @@ impl Owner {
             self.stop_cleaning(Some(slot), now, disk);
             self.fail_waiters(slot, ErrorCode::UnknownTopicOrPartition);
             self.fail_deletions(slot, ErrorCode::UnknownTopicOrPartition);
+            self.partition(slot).deleted = true;
             self.wake_watchers(slot, now, disk);
             let partition = self.partitions[slot as usize].as_mut().expect("by_topic names live slots");
-            partition.deleted = true;
             self.departed.add(&partition.traffic, &partition.log.figures());
-            if matches!(partition.log.state(), LogState::Opening) {
+            if partition.log.is_opening() {
                 self.opening -= 1;
             }
             partition.log.seal_for_shutdown(cx!(self, now, disk));
@@ -282,7 +316,7 @@ impl Owner {
         gone
     }
 
-    /// How many logs are still recovering.
+    /// How many logs are still recovering. Not those for which there was no descriptor: a start does not wait for them.
     #[must_use]
     pub fn opening(&self) -> u32 {
         self.opening
@@ -502,17 +536,21 @@ impl Owner {
         }
         let Some(partition) = self.partitions.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         self.tails_shrink = true;
-        let was_opening = matches!(partition.log.state(), LogState::Opening);
+        let was_opening = partition.log.is_opening();
         let progress = partition.log.on_disk(token, result, cx!(self, now, disk));
         let deleted = partition.deleted;
-        let opened = was_opening && !matches!(partition.log.state(), LogState::Opening);
+        let is_opening = partition.log.is_opening();
         if !partition.dirty && !deleted {
             // A commit that ends lets the next one begin, which end_turn does.
             partition.dirty = true;
             self.dirty.push(slot);
         }
-        if opened && !deleted {
-            self.opening -= 1;
+        if !deleted {
+            self.opening = self.opening + u32::from(is_opening) - u32::from(was_opening);
+        }
+        if progress.state_changed && self.sealed && partition.is_online() && !deleted {
+            // It came online when the end had begun.
+            partition.log.seal_for_shutdown(cx!(self, now, disk));
         }
         self.work.on_committed(progress.committed, now.mono);
         self.on_progress(slot, progress, now, disk);
@@ -521,7 +559,7 @@ impl Owner {
     fn on_progress(&mut self, slot: u32, progress: Progress, now: Now, disk: &mut DiskQueue) {
         for (ticket, read) in progress.reads {
             match self.reads.remove(&(slot, ticket)) {
-                Some(ReadFor::Fetch { ask, result }) => self.on_fetch_read(slot, ask, result, read),
+                Some(ReadFor::Fetch { reading, result }) => self.on_fetch_read(slot, reading, result, read),
                 Some(ReadFor::Hosted) => self.tell_hosted(slot, HostedChange::Read(read)),
                 Some(ReadFor::Query { .. }) | None => {}
             }
@@ -539,14 +577,18 @@ impl Owner {
             self.tell_hosted(slot, HostedChange::Moved);
         }
         if progress.state_changed && !self.partition(slot).is_online() {
-            self.fail_waiters(slot, ErrorCode::KafkaStorageError);
-            self.fail_deletions(slot, ErrorCode::KafkaStorageError);
-            self.wake_watchers(slot, now, disk);
+            self.on_offline(slot, now, disk);
         }
         self.fail_unwritable(slot);
     }
 
-    /// When a full disk keeps what was appended from being written, clients do not wait for room: whether their batches
+    fn on_offline(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
+        self.fail_waiters(slot, ErrorCode::KafkaStorageError);
+        self.fail_deletions(slot, ErrorCode::KafkaStorageError);
+        self.wake_watchers(slot, now, disk);
+    }
+
+    /// When want of room or of descriptors keeps what was appended from being written, clients do not wait: whether their batches
     /// will be stored is as open as after a timeout. Coordinators wait, unless the end has begun.
     fn fail_unwritable(&mut self, slot: u32) {
         if !self.partition(slot).log.awaits_room() {
@@ -581,42 +623,25 @@ impl Owner {
         }
     }
 
-    fn wake_watchers(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
-        let partition = self.partition(slot);
-        let high_watermark = partition.high_watermark();
-        let serves = partition.is_online() && !partition.deleted;
-        for watcher in partition.take_watchers() {
-            let Some(watch) = self.watches.get(watcher.watch) else { continue };
-            let item = watch.items[watcher.item as usize];
-            let beyond = item.watch_beyond.expect("watched items name an offset");
-            if serves && high_watermark <= beyond {
-                let watches = &self.watches;
-                let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
-                partition.watch(watcher, |id| watches.get(id).is_some());
-                continue;
-            }
-            let (origin, pending) = (watch.origin, watch.pending);
-            if serves {
-                // The watch stays until it is cancelled: the news may be less than the fetch's minimum.
-                let watch = self.watches.get_mut(watcher.watch).expect("looked up above");
-                watch.items[watcher.item as usize].watch_beyond = Some(high_watermark);
-                let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
-                partition.watch(watcher, |_| true);
-            }
-            let item = FetchItem { watch_beyond: None, ..item };
-            self.read_items(origin, pending, (item.bytes_max, 0), &[item], true, now, disk);
-        }
-    }
-
     /// Housekeeping of every log, about once a second: rolls, memory; if due, retention.
     pub fn tick(&mut self, now: Now, retention_due: bool, disk: &mut DiskQueue) {
         self.pool.tick(disk);
-        for partition in self.partitions.iter_mut().flatten() {
-            if partition.is_online() && !partition.deleted {
-                partition.log.tick(cx!(self, now, disk));
-                if retention_due {
-                    partition.log.retain(cx!(self, now, disk));
-                }
+        for slot in 0..self.partitions.len() as u32 {
+            let Some(partition) = &mut self.partitions[slot as usize] else { continue };
+            if partition.deleted {
+                continue;
+            }
+            let was_online = partition.is_online();
+            partition.log.tick(cx!(self, now, disk));
+            if retention_due {
+                partition.log.retain(cx!(self, now, disk));
+            }
+            if partition.take_start_moved() {
+                self.tell_start_moved(slot);
+            }
+            if was_online && !self.partition(slot).is_online() {
+                self.tell_hosted(slot, HostedChange::Moved);
+                self.on_offline(slot, now, disk);
             }
         }
         self.bound_tails();

@@ -39,13 +39,15 @@ pub struct Deferred {
     pub batch: Bytes,
 }
 
-/// Somebody who waits for more records: an item of a watch.
+/// Somebody who is told of more records: a place of a watch.
 #[derive(Debug, Clone, Copy)]
 pub struct Watcher {
     /// The watch; it may be gone by now.
     pub watch: SlotId,
-    /// Which of its items.
-    pub item: u32,
+    /// Which of its places.
+    pub place: u32,
+    /// Which arming of that place; it may have been armed anew, or disarmed, by now.
+    pub arming: u64,
 }
 
 /// A partition's leader.
@@ -74,12 +76,15 @@ pub struct Partition {
     waiters: VecDeque<AppendWaiter>,
     watchers: Vec<Watcher>,
     watchers_swept_len: usize,
+    /// Where the log began when somebody looked last.
+    start_seen: Offset,
 }
 
 impl Partition {
     /// A leader for `log`.
     #[must_use]
     pub fn new(key: PartitionKey, dir: String, log: Log, leader_epoch: LeaderEpoch) -> Partition {
+        let start_seen = log.log_start_offset();
         Partition {
             key,
             dir,
@@ -93,6 +98,7 @@ impl Partition {
             waiters: VecDeque::new(),
             watchers: Vec::new(),
             watchers_swept_len: 0,
+            start_seen,
         }
     }
 
@@ -131,6 +137,12 @@ impl Partition {
         taken
     }
 
+    /// Whether the log has come to begin elsewhere since this was asked last.
+    pub fn take_start_moved(&mut self) -> bool {
+        let start = self.log.log_start_offset();
+        core::mem::replace(&mut self.start_seen, start) != start
+    }
+
     /// Takes all watchers, to be asked one by one; those not yet satisfied are put back with `watch`.
     pub fn take_watchers(&mut self) -> Vec<Watcher> {
         self.watchers_swept_len = 0;
@@ -143,11 +155,11 @@ impl Partition {
         !self.watchers.is_empty()
     }
 
-    /// Adds a watcher. `lives` tells whether a watch still exists: fetches that timed out leave their watchers behind,
+    /// Adds a watcher. `lives` tells whether one still counts: fetches that timed out leave their watchers behind,
     /// and an idle partition would collect one per poll; sweeping at each doubling keeps that at a constant cost.
-    pub fn watch(&mut self, watcher: Watcher, lives: impl Fn(SlotId) -> bool) {
+    pub fn watch(&mut self, watcher: Watcher, lives: impl Fn(&Watcher) -> bool) {
         if self.watchers.len() >= 8.max(2 * self.watchers_swept_len) {
-            self.watchers.retain(|other| lives(other.watch));
+            self.watchers.retain(lives);
             self.watchers_swept_len = self.watchers.len();
         }
         self.watchers.push(watcher);

@@ -92,7 +92,7 @@ pub struct PendingProduce {
 pub struct PendingFetch {
     /// Its session.
     pub kind: FetchKind,
-    /// What is wanted, in serving order.
+    /// What is wanted, in serving order. Of a session: what is due, and what came to be while the fetch waited.
     pub wishes: Vec<FetchWish>,
     /// Where that is; `None` for what does not exist.
     pub keys: Vec<Option<PartitionKey>>,
@@ -104,13 +104,19 @@ pub struct PendingFetch {
     pub bytes_max: u32,
     /// `read_committed` was asked for.
     pub read_committed: bool,
-    /// How many owners have not given their first answer yet.
+    /// Their length together, in bytes.
+    pub bytes: u64,
+    /// One of them is urgent.
+    pub is_urgent: bool,
+    /// How many answers of owners are not in.
     pub outstanding: u32,
-    /// Owners that hold a watch for this fetch.
+    /// Owners that know that this fetch waits.
     pub watching: Vec<ShardId>,
     /// Answer at the latest then.
     pub wait_until: Mono,
-    /// When all owners had given their first answer.
+    /// A timer for that is set.
+    pub has_timer: bool,
+    /// When the last owner had given its answer.
     pub known_at: Mono,
     /// Whether one of them had to ask the disk.
     pub from_disk: bool,

@@ -23,7 +23,7 @@ use crate::fetch_session::FetchSessions;
 use crate::groups::{Asker, Groups};
 use crate::loggers::Loggers;
 use crate::memory::MemoryLimits;
-use crate::mesh::{MeshMessage, PartitionKey};
+use crate::mesh::{MeshMessage, PartitionKey, WatchName};
 use crate::metadata_log::MetadataLog;
 use crate::metrics::Metrics;
 use crate::owner::Owner;
@@ -261,6 +261,7 @@ impl Shard {
         self.groups.check_invariants();
         self.image.check_invariants();
         self.connections.check_invariants();
+        self.fetch_sessions.check_invariants();
         let live = self.sessions.iter().flatten().count();
         assert_eq!(live, self.session_count);
         let inbox: usize = self.sessions.iter().flatten().map(|session| session.inbox.len()).sum();
@@ -553,16 +554,19 @@ impl Shard {
                 }
             }
             MeshMessage::Appended { pending, results } => self.on_appended(pending, results, fx),
-            MeshMessage::Fetch { pending, bytes, items } => {
-                self.owner.fetch(from, pending, bytes, &items, now, &mut fx.disk);
+            MeshMessage::Fetch { ask, items } => self.owner.fetch(from, ask, &items, now, &mut fx.disk),
+            MeshMessage::Fetched { pending, watch, results } => {
+                self.on_fetched(now, from, pending, watch, results, true, fx)
             }
-            MeshMessage::Fetched { pending, results } => {
-                self.on_fetched(now, from, pending, results, true, fx)
+            MeshMessage::FetchNews { pending, watch, results } => {
+                self.on_fetched(now, from, pending, Some(watch), results, false, fx)
             }
-            MeshMessage::FetchNews { pending, results } => {
-                self.on_fetched(now, from, pending, results, false, fx)
+            MeshMessage::FetchCancel { pending, watch } => self.owner.fetch_cancel(from, pending, watch),
+            MeshMessage::FetchDue { session, places } => self.on_fetch_due(now, session, places, fx),
+            MeshMessage::FetchForget { session, places } => {
+                self.owner.fetch_forget(from, session, &places);
             }
-            MeshMessage::FetchCancel { pending } => self.owner.fetch_cancel(from, pending),
+            MeshMessage::FetchEnd { session } => self.owner.fetch_end(from, WatchName::Session(session)),
             MeshMessage::Query { pending, items } => {
                 self.owner.query(from, pending, &items, now, &mut fx.disk)
             }

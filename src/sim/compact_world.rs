@@ -101,6 +101,7 @@ fn draw(rng: &mut Rng) -> Plan {
             3 => Faults { meta_error: often, ..none },
             4 => Faults { bit_flip: often, ..none },
             5 => Faults { stall: often, ..none },
+            6 => Faults { no_descriptor: 2 << rng.below(5), ..none },
             _ => none,
         },
         fills: rng.one_in(6),

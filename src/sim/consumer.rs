@@ -1,6 +1,6 @@
 //! A simulated consumer: reads a few partitions by offset, over and over, and hands what it is shown to the checker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corelane_base::time::Mono;
 use corelane_wire::api::ApiKey;
@@ -17,6 +17,9 @@ use crate::net::LinkId;
 const TOPIC_ID_VERSION: i16 = 13;
 /// First version that knows sessions and tells a general error.
 const SESSION_VERSION: i16 = 7;
+
+/// How often a partition may be passed over, beside its turn coming round.
+const PASSED_OVER_MAX: usize = 4;
 
 #[derive(Debug)]
 struct Asked {
@@ -78,6 +81,8 @@ pub struct Consumer {
     /// Whether it fetches in sessions.
     has_sessions: bool,
     session: Option<Session>,
+    /// How many answers in a row told nothing of a partition that had something at this offset.
+    passed_over: BTreeMap<Place, (i64, usize)>,
 }
 
 impl Consumer {
@@ -93,6 +98,7 @@ impl Consumer {
             winding_up: false,
             has_sessions,
             session: None,
+            passed_over: BTreeMap::new(),
         }
     }
 
@@ -161,19 +167,20 @@ impl Consumer {
             return;
         }
         let mut sizes = Vec::new();
+        let mut told = BTreeSet::new();
         let mut calm = true;
         for part in &asked.ask.parts {
             let info = &cx.topics[part.place.0];
-            let of_topic = response.responses.iter().find(|answer| {
+            // Partitions come in the order in which they are served: a topic may be there more than once.
+            let of_topic = response.responses.iter().filter(|answer| {
                 if asked.version >= TOPIC_ID_VERSION {
                     Some(answer.topic_id) == info.id
                 } else {
                     answer.topic == info.name
                 }
             });
-            let found = of_topic.and_then(|topic| {
-                topic.partitions.iter().find(|answer| answer.partition_index == part.place.1)
-            });
+            let mut partitions = of_topic.flat_map(|topic| &topic.partitions);
+            let found = partitions.find(|answer| answer.partition_index == part.place.1);
             let Some(answer) = found else {
                 let is_news_only = asked.ask.sessions == Sessions::Within;
                 assert!(is_news_only, "no answer for {part:?} in v{} {response:?}", asked.version);
@@ -181,18 +188,49 @@ impl Consumer {
             };
             calm &= answer.error_code == 0;
             let is_loose = asked.ask.sessions == Sessions::Within;
-            sizes.push(self.on_partition(cx, part, answer, asked.version, is_loose));
+            let size = self.on_partition(cx, part, answer, asked.version, is_loose);
+            if size.bytes > 0 || answer.error_code != 0 {
+                told.insert(part.place);
+            }
+            sizes.push(size);
         }
         check_size(&asked.ask, &sizes);
         let bytes_total: usize = sizes.iter().map(|size| size.bytes).sum();
-        calm &= asked.ask.sessions != Sessions::Within;
         // A broker that stops answers what waits; the answer may arrive when the next one is there.
         let served = cx.broker.serves_since(asked.at);
+        if calm && bytes_total == 0 && served {
+            let unread = asked.ask.parts.iter().find(|part| part.offset < part.floor.high_watermark);
+            assert!(
+                unread.is_none(),
+                "nothing is told though there is something: {unread:?} in {:?}",
+                asked.ask
+            );
+        }
+        self.on_told(&asked.ask, &told, served);
+        calm &= asked.ask.sessions != Sessions::Within;
         if calm && bytes_total == 0 && asked.ask.bytes_min > 0 && served {
             let waited_ms = cx.now.mono.since(asked.at).as_millis() as i32;
             assert!(waited_ms >= asked.ask.wait_ms, "an empty answer after {waited_ms} ms: {:?}", asked.ask);
         }
         self.fetched_bytes += bytes_total as u64;
+    }
+
+    /// No partition of a session is passed over for good while others are served.
+    fn on_told(&mut self, ask: &Ask, told: &BTreeSet<Place>, served: bool) {
+        let mut passed_over = BTreeMap::new();
+        if ask.sessions == Sessions::Within && served {
+            for part in &ask.parts {
+                if told.contains(&part.place) || part.offset >= part.floor.high_watermark {
+                    continue;
+                }
+                let before = self.passed_over.get(&part.place).filter(|before| before.0 == part.offset);
+                let times = before.map_or(0, |before| before.1) + 1;
+                let most = PASSED_OVER_MAX + 2 * ask.parts.len();
+                assert!(times <= most, "{part:?} was passed over {times} times: {ask:?}");
+                passed_over.insert(part.place, (part.offset, times));
+            }
+        }
+        self.passed_over = passed_over;
     }
 
     /// Follows the session that the answer belongs to.

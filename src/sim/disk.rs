@@ -46,6 +46,8 @@ pub struct Faults {
     pub misdirected: u32,
     /// An operation takes [`Latency::stall_ns`].
     pub stall: u32,
+    /// There is no descriptor for an operation with a path: it is not begun. No fault, but a refusal that passes.
+    pub no_descriptor: u32,
 }
 
 /// How long an operation takes, drawn evenly.
@@ -109,6 +111,8 @@ pub struct DiskCounts {
     pub faults: u64,
     /// Operations refused for want of room.
     pub refused_for_space: u64,
+    /// Operations refused for want of descriptors.
+    pub refused_for_files: u64,
     /// Crashes.
     pub crashes: u64,
     /// Operations in flight at crashes.
@@ -116,6 +120,12 @@ pub struct DiskCounts {
 }
 
 impl DiskCounts {
+    /// How often somebody did not get what he asked for.
+    #[must_use]
+    pub fn disturbances(&self) -> u64 {
+        self.faults + self.refused_for_space + self.refused_for_files
+    }
+
     /// Adds another disk's figures.
     pub fn add(&mut self, other: &DiskCounts) {
         self.ops += other.ops;
@@ -123,6 +133,7 @@ impl DiskCounts {
         self.writes_extending += other.writes_extending;
         self.faults += other.faults;
         self.refused_for_space += other.refused_for_space;
+        self.refused_for_files += other.refused_for_files;
         self.crashes += other.crashes;
         self.cut_off += other.cut_off;
     }
@@ -445,6 +456,11 @@ impl VirtualDisk {
     }
 
     fn carry_out(&mut self, op: DiskOp) -> Result<DiskOutcome, DiskError> {
+        let one_in = u64::from(self.faults.no_descriptor);
+        if one_in > 0 && op.paths()[0].is_some() && self.rng.one_in(one_in) {
+            self.counts.refused_for_files += 1;
+            return Err(DiskError::TooManyFiles);
+        }
         match op {
             DiskOp::Write { file, offset, parts, sync } => self.write(&file, offset, &parts, sync),
             DiskOp::Read { file, offset, len } => self.read(&file, offset, len),

@@ -103,6 +103,7 @@ fn draw_faults(rng: &mut Rng) -> Faults {
         4 => Faults { bit_flip: often, ..none },
         5 => Faults { misdirected: often, ..none },
         6 => Faults { stall: often, ..none },
+        7 => Faults { no_descriptor: 2 << rng.below(5), ..none },
         _ => none,
     }
 }

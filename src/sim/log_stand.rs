@@ -285,11 +285,12 @@ impl<M: Model> Stand<M> {
     pub(crate) fn check_read_error(&self, host: usize, error: &ReadError) {
         let at = &self.hosts[host];
         let log = at.log.as_ref().expect("it answered");
-        let Faults { read_error, meta_error, .. } = self.ground.faults;
+        let Faults { read_error, meta_error, no_descriptor, .. } = self.ground.faults;
         let fair = match error {
             ReadError::Opening => at.opening,
             ReadError::Offline => matches!(log.state(), LogState::Offline(_)),
             ReadError::OutOfRange => true,
+            ReadError::Failed(DiskError::TooManyFiles) => no_descriptor > 0,
             ReadError::Failed(_) => read_error > 0 || meta_error > 0,
             ReadError::Corrupt => false,
         };
@@ -347,6 +348,10 @@ impl<M: Model> Stand<M> {
             log.check_invariants();
             if at.opening {
                 continue;
+            }
+            if let LogState::Offline(reason) = log.state() {
+                let fair = self.ground.is_disturbed() || at.abandoned;
+                assert!(fair, "{} went offline for no reason: {reason:?}", at.dir);
             }
             let (flushed, log_end) = (log.flushed_offset().0, log.log_end_offset().0);
             self.ground.hash.word(flushed as u64);
@@ -557,7 +562,9 @@ pub(crate) trait LogShard {
         stand.note_damage();
         self.on_start();
         self.stand().start(clean);
-        for at in self.stand().hosts.iter().filter(|at| clean && !at.lacked_room) {
+        // For want of a descriptor a segment may not have its name yet, which recovery gives it.
+        let named = self.stand().ground.faults.no_descriptor == 0;
+        for at in self.stand().hosts.iter().filter(|at| clean && named && !at.lacked_room) {
             let state = at.log.as_ref().map(Log::state);
             assert_eq!(state, Some(&LogState::Online), "{} opens at once after a clean stop", at.dir);
         }

@@ -179,6 +179,7 @@ fn draw_faults(rng: &mut Rng) -> Faults {
         2 => Faults { read_error: often, ..none },
         3 => Faults { meta_error: often, ..none },
         4 => Faults { stall: often, ..none },
+        5 => Faults { no_descriptor: 4 << rng.below(7), ..none },
         _ => none,
     }
 }

@@ -19,7 +19,7 @@ const COMPACT_SEEDS: &[u64] = &[1, 2, 3, 60_892, 593_780_711];
 /// The same for whole brokers.
 const BROKER_SEEDS: &[u64] = &[
     12, 14, 34, 40, 61, 124, 169, 212, 452, 821, 1007, 1495, 3884, 20_810, 35_390, 35_419, 38_336, 39_530,
-    103_299,
+    103_299, 920_017,
 ];
 /// How many seeds nobody has seen.
 const LOG_SEEDS_FRESH: u64 = 20;

@@ -16,7 +16,7 @@ static MEMLOCK: Knob = Knob {
 };
 static FILES: Knob = Knob {
     name: "limits.nofile",
-    why: "each connection takes a descriptor and each partition about four; at the limit nobody can connect",
+    why: "each connection takes a descriptor and each partition two or more; at the limit produce is refused",
 };
 
 /// The knobs of this area, sysctls apart.

@@ -50,9 +50,12 @@ const ROWS: &[Row] = &[
         f.turns
     }),
     ("corelane_shard_parks_total", Kind::Counter, "Times a shard went to sleep.", |f| f.parks),
-    ("corelane_shard_yields_total", Kind::Counter, "Times a busy shard gave way to background tasks.", |f| {
-        f.yields
-    }),
+    (
+        "corelane_shard_yields_total",
+        Kind::Counter,
+        "Times a shard gave way to the executor, which takes in reports of file operations.",
+        |f| f.yields,
+    ),
     ("corelane_ring_enters_total", Kind::Counter, "io_uring_enter system calls.", |f| f.ring.enters),
     ("corelane_ring_completions_total", Kind::Counter, "Completions taken from the ring.", |f| {
         f.ring.completions

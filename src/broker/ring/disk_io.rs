@@ -25,6 +25,7 @@ const IOVECS_MAX: usize = 1024;
 pub fn disk_error(errno: i32) -> DiskError {
     match errno {
         libc::ENOSPC | libc::EDQUOT => DiskError::NoSpace,
+        libc::EMFILE | libc::ENFILE => DiskError::TooManyFiles,
         libc::ENOENT => DiskError::Missing,
         libc::EEXIST => DiskError::Exists,
         other => DiskError::Io(other),
@@ -120,11 +121,14 @@ impl Disk {
             DiskOp::Read { file, offset, len } => self.read(uring, token, file, offset, len),
             DiskOp::ReadHistory { file, offset, len, read_ahead } => {
                 let segment = file.get::<SegmentFile>();
-                let resident = is_resident(segment.buffered(), offset, u64::from(len));
-                let end = offset.saturating_add(u64::from(len));
-                if read_ahead > 0 && !byte_is_ready(segment.buffered(), end + u64::from(read_ahead / 2)) {
-                    segment.read_ahead(end, u64::from(read_ahead));
-                }
+                // Without a descriptor for the page cache it is a read like any other.
+                let resident = segment.buffered().is_ok_and(|cached| {
+                    let end = offset.saturating_add(u64::from(len));
+                    if read_ahead > 0 && !byte_is_ready(cached, end + u64::from(read_ahead / 2)) {
+                        segment.read_ahead(end, u64::from(read_ahead));
+                    }
+                    is_resident(cached, offset, u64::from(len))
+                });
                 if resident {
                     counters.history_resident += 1;
                     self.ready.push_back((token, Ok(DiskOutcome::Resident)));

@@ -1,8 +1,10 @@
-//! What stands behind a file handle in this shell: two descriptors of one segment, and the thread that closes them.
+//! What stands behind a file handle in this shell: one descriptor of a segment, or two, and the thread that closes them.
 //!
 //! Writes and reads of the log go past the page cache through the direct descriptor; `sendfile` and read-ahead use the
-//! buffered one. Read-ahead waits for request slots, and closing the last descriptor of a removed file frees its blocks:
-//! both happen on one helper thread per broker, and on a shard only while that has `ERRANDS_MAX` errands to do.
+//! buffered one, which is opened when it is first asked for: most logs are read from memory only, and descriptors are what
+//! bounds the number of partitions. Read-ahead waits for request slots, and closing the last descriptor of a removed file
+//! frees its blocks: both happen on one helper thread per broker, and on a shard only while that has `ERRANDS_MAX` errands
+//! to do.
 //!
 //! Freeing blocks holds up everybody's writes for as long as it takes, some 0.2 ms for each MiB (see `src/README.md`). So the
 //! helper shortens a removed file bit by bit before it closes it. It must be the last that has the file open: whoever
@@ -11,17 +13,19 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use corelane_log::disk::{FileHandle, FileObject};
+use corelane_tuning::needs::FILES_RESERVE;
 use rustix::fs::{Advice, FlockOperation, fadvise, flock, fstat, ftruncate};
+use rustix::process::{Resource, getrlimit};
 
 /// Errands that may wait. Beyond it read-ahead is skipped (it is only advice) and files are closed where they are.
 const ERRANDS_MAX: usize = 1024;
@@ -132,7 +136,33 @@ impl Freeing {
 
 struct Descriptors {
     direct: OwnedFd,
-    buffered: Arc<OwnedFd>,
+    /// Set once.
+    buffered: OnceLock<Arc<OwnedFd>>,
+}
+
+/// Leaves the last descriptors to others: without connections nobody could make this better, and without its own small
+/// files a broker could not go on. The kernel gives the lowest free number, so that of a new one, which `opened` must be,
+/// tells how many are taken. Errors: `EMFILE`.
+pub fn check_reserve(opened: &File) -> io::Result<()> {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(()) };
+    let taken = opened.as_raw_fd() as u64 + 1;
+    let enough = taken + FILES_RESERVE.min(limit / 4) <= limit;
+    if enough { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
+}
+
+impl Descriptors {
+    /// Opens the file once more if nobody has asked before: whatever its name is by now, and even if it has none. That
+    /// takes microseconds and no disk, for an open file is in the kernel's memory.
+    fn buffered(&self) -> io::Result<&Arc<OwnedFd>> {
+        if let Some(opened) = self.buffered.get() {
+            return Ok(opened);
+        }
+        let opened = File::open(format!("/proc/self/fd/{}", self.direct.as_raw_fd()))?;
+        check_reserve(&opened)?;
+        // The helper reads ahead on purpose; the kernel doing so by itself would do it on the shard.
+        fadvise(&opened, 0, None, Advice::Random)?;
+        Ok(self.buffered.get_or_init(|| Arc::new(opened.into())))
+    }
 }
 
 /// An open segment.
@@ -145,18 +175,17 @@ pub struct SegmentFile {
 }
 
 impl SegmentFile {
-    /// Opens `path` for direct and for buffered I/O; gives the handle and the file's length. While the handle lives, the
-    /// file keeps its content even if it is removed. Errors: `EINVAL` if the file system has no direct I/O.
+    /// Opens `path`; gives the handle and the file's length. While the handle lives, the file keeps its content even if
+    /// it is removed. Errors: `EINVAL` if the file system has no direct I/O, `EMFILE` if it would take one of the last
+    /// descriptors.
     pub fn open(path: &Path, helper: &Helper) -> io::Result<(FileHandle, u64)> {
         let direct = File::options().read(true).write(true).custom_flags(libc::O_DIRECT).open(path)?;
+        check_reserve(&direct)?;
         // Nobody has it alone as long as it has a name.
         flock(&direct, FlockOperation::NonBlockingLockShared)?;
-        let buffered = File::open(path)?;
-        let len = buffered.metadata()?.len();
-        // The helper reads ahead on purpose; the kernel doing so by itself would do it on the shard.
-        fadvise(&buffered, 0, None, Advice::Random)?;
+        let len = direct.metadata()?.len();
         let file = SegmentFile {
-            descriptors: Some(Descriptors { direct: direct.into(), buffered: Arc::new(buffered.into()) }),
+            descriptors: Some(Descriptors { direct: direct.into(), buffered: OnceLock::new() }),
             ahead_end: AtomicU64::new(0),
             helper: helper.clone(),
         };
@@ -181,10 +210,9 @@ impl SegmentFile {
         self.descriptors().direct.as_fd()
     }
 
-    /// The descriptor for reads through the page cache.
-    #[must_use]
-    pub fn buffered(&self) -> BorrowedFd<'_> {
-        self.descriptors().buffered.as_fd()
+    /// The descriptor for reads through the page cache. Errors: no descriptor is left, the first time.
+    pub fn buffered(&self) -> io::Result<BorrowedFd<'_>> {
+        self.descriptors().buffered().map(|opened| opened.as_fd())
     }
 
     /// Has the helper bring `[offset, offset + len)` into the page cache, unless most of it was asked for just before.
@@ -196,8 +224,8 @@ impl SegmentFile {
             return;
         }
         let start = if fresh { asked } else { offset };
-        let file = Arc::clone(&self.descriptors().buffered);
-        let errand = Errand::ReadAhead { file, offset: start, len: end - start };
+        let Ok(file) = self.descriptors().buffered() else { return };
+        let errand = Errand::ReadAhead { file: Arc::clone(file), offset: start, len: end - start };
         if end > start && self.helper.errands.try_send(errand).is_ok() {
             self.ahead_end.store(end, Ordering::Relaxed);
         }
@@ -295,17 +323,24 @@ mod tests {
         assert_eq!(len, 4 << 20);
         std::fs::remove_file(&path).expect("the file just written");
         let file = handle.get::<SegmentFile>();
+        assert!(
+            file.descriptors().buffered.get().is_none(),
+            "one descriptor as long as nobody asks for the other"
+        );
+        let buffered = file.buffered().expect("a removed file can still be opened once more");
+        let again = file.buffered().expect("it is open");
+        assert_eq!(again.as_raw_fd(), buffered.as_raw_fd(), "once");
         // Clean pages can be dropped, so what was just written is not in the way.
-        rustix::fs::fsync(file.buffered()).expect("a sound disk");
-        fadvise(file.buffered(), 0, None, Advice::DontNeed).expect("advice");
-        assert!(!is_resident(file.buffered(), 1 << 20, 1 << 20), "nothing has read it yet");
+        rustix::fs::fsync(buffered).expect("a sound disk");
+        fadvise(buffered, 0, None, Advice::DontNeed).expect("advice");
+        assert!(!is_resident(buffered, 1 << 20, 1 << 20), "nothing has read it yet");
         file.read_ahead(1 << 20, 1 << 20);
         let end = Instant::now() + Duration::from_secs(60);
-        while !is_resident(file.buffered(), 1 << 20, 1 << 20) {
+        while !is_resident(buffered, 1 << 20, 1 << 20) {
             assert!(Instant::now() < end, "the helper does not read ahead");
             thread::yield_now();
         }
-        assert!(!is_resident(file.buffered(), 3 << 20, 4096), "no more than was asked for");
+        assert!(!is_resident(buffered, 3 << 20, 4096), "no more than was asked for");
         // What was asked for just before is not asked for again, and what lies behind it is.
         file.read_ahead((1 << 20) + 4096, 1 << 20);
         assert_eq!(file.ahead_end.load(Ordering::Relaxed), 2 << 20);

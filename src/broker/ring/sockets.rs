@@ -347,9 +347,14 @@ impl Sockets {
                 push(uring, connection, entry, Kind::Send);
             }
             Step::File { file, offset, len } => {
-                let (source, mut at) = (file.get::<SegmentFile>().buffered(), offset);
+                let mut at = offset;
                 let step = len.min(FILE_STEP_BYTES) as usize;
-                match rustix::fs::sendfile(&connection.socket, source, Some(&mut at), step) {
+                // Open since the range was found resident, unless the log has opened the file anew.
+                let source = file.get::<SegmentFile>().buffered();
+                let sent = source
+                    .map_err(|_| Errno::IO)
+                    .and_then(|source| rustix::fs::sendfile(&connection.socket, source, Some(&mut at), step));
+                match sent {
                     Ok(0) => self.close_now(uring, index),
                     Ok(count) => {
                         counters.bytes_out += count as u64;

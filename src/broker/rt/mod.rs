@@ -1,7 +1,7 @@
 //! The shards as threads: one glommio executor per core, hosting one cooperative task, the shard's loop.
 //!
-//! What it is: the only place that names glommio. The executor gives placement, a pool for blocking file operations and
-//! the park; everything on the data path is the ring's. Threads of our own and `io_uring_enter` with a timeout would do
+//! What it is: the only place that names glommio. The executor gives placement and a pool for blocking file operations;
+//! sleeping and everything on the data path are the ring's. Threads of our own and `io_uring_enter` with a timeout would do
 //! for the loop alone; the executor is for the background work beside it.
 //!
 //! glommio's scheduler has a hazard: if its preempt timer fires before the first task queue is looked at, it parks with

@@ -72,7 +72,7 @@ pub struct Figures {
     pub turns: u64,
     /// Times the shard went to sleep.
     pub parks: u64,
-    /// Times it gave way to the executor in the middle of work.
+    /// Times it gave way to the executor, which takes in reports of file operations.
     pub yields: u64,
     /// Longest turn since the start, in nanoseconds.
     pub turn_ns_max: u64,

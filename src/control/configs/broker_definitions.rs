@@ -218,7 +218,7 @@ pub static BROKER: &[Definition] = &[
         ConfigType::Int,
         Some("0"),
         Valid::Range(0, 1024),
-        "How many cores the broker uses, one shard on each; 0 means every core it may run on.",
+        "How many cores the broker uses, one shard on each; 0 means every core it may run on, fewer under a container's CPU quota.",
     ),
     fixed(
         "default.replication.factor",

@@ -34,7 +34,7 @@ impl Owner {
     /// Fills in what is the owner's.
     pub fn fill_gauges(&self, gauges: &mut ShardGauges) {
         gauges.deferred_bytes = self.deferred_bytes as u64;
-        gauges.watches = self.watches.len() as u64;
+        gauges.watches = self.watches.iter().filter(|(_, watch)| watch.waits.is_some()).count() as u64;
         gauges.tail_bytes_max = self.limits.tails;
         gauges.spare_segments = self.pool.spare_count() as u64;
         gauges.disk_full = self.disk_full;

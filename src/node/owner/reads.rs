@@ -1,7 +1,8 @@
 //! The reading half of an owner: fetches and questions about logs, with what of them waits for the disk.
 //!
-//! A read never waits for records here; it leaves a watch behind, and `Owner::wake_watchers` reads again when there are
-//! some.
+//! A read never waits for records here; it leaves a watch behind. When there are some, `Owner::wake_watchers` reads again
+//! if the watch's fetch waits, or else has the session told that the partition is due. So a session's fetch costs what
+//! its busy partitions cost, however many others it names.
 
 use corelane_base::id::{LeaderEpoch, Offset, ShardId};
 use corelane_base::time::{Now, WallMs};
@@ -9,55 +10,91 @@ use corelane_log::disk::DiskQueue;
 use corelane_log::error::ReadError;
 use corelane_log::log::{LogCx, LogRead, LogState, LookupStart, ReadStart, TimedOffset};
 use corelane_wire::error_code::ErrorCode;
+use hashbrown::HashMap;
 
-use super::{Deletion, FetchAsk, Owner, QueryAsk, ReadFor, Watch};
+use super::{Armed, Deletion, Owner, QueryAsk, ReadFor, Reading, Watch};
 use crate::error::read_error_code;
-use crate::mesh::{FetchItem, FetchResult, MeshMessage, PartitionKey, Query, QueryResult};
+use crate::mesh::{
+    FetchAsk, FetchItem, FetchResult, MeshMessage, PartitionKey, Query, QueryResult, WatchName, suffices,
+};
 use crate::partition::Watcher;
 use crate::send::SendPart;
 use crate::slots::SlotId;
 
 impl Owner {
-    /// Reads for a fetch, `bytes` (at most, at least): `Fetched` follows in `out`, at once unless the disk must be
-    /// asked. Partitions that are at their end are watched if there is less than the minimum.
+    /// Reads for a fetch: `Fetched` follows in `out`, at once unless the disk must be asked. Partitions that are at their
+    /// end are watched, and those that gave records if there is less than the minimum.
     pub fn fetch(
         &mut self,
         origin: ShardId,
-        pending: SlotId,
-        bytes: (u32, u32),
+        ask: FetchAsk,
         items: &[FetchItem],
         now: Now,
         disk: &mut DiskQueue,
     ) {
-        self.read_items(origin, pending, bytes, items, false, now, disk);
+        // Only a session's watch outlives its fetches; another is made when there is something to watch.
+        if let Some(watch @ WatchName::Session(_)) = ask.watch {
+            let watch = self.watch_named(origin, watch);
+            watch.waits = ask.waits.then_some((ask.pending, ask.bytes.0));
+            for item in items {
+                watch.disarm(item.place);
+            }
+        }
+        self.read_items(origin, ask, items, false, now, disk);
     }
 
-    /// A fetch's owner waits no longer.
-    pub fn fetch_cancel(&mut self, origin: ShardId, pending: SlotId) {
-        if let Some(watch) = self.watch_of.remove(&(origin, pending)) {
+    /// A fetch waits no longer.
+    pub fn fetch_cancel(&mut self, origin: ShardId, pending: SlotId, name: WatchName) {
+        let Some(&id) = self.watch_of.get(&(origin, name)) else { return };
+        let watch = self.watches.get_mut(id).expect("watch_of names live watches");
+        match name {
+            WatchName::Session(_) => watch.waits = watch.waits.filter(|(waits, _)| *waits != pending),
+            WatchName::Fetch(_) => self.fetch_end(origin, name),
+        }
+    }
+
+    /// The session no longer asks for these places.
+    pub fn fetch_forget(&mut self, origin: ShardId, session: i32, places: &[(u32, u64)]) {
+        let Some(&id) = self.watch_of.get(&(origin, WatchName::Session(session))) else { return };
+        let watch = self.watches.get_mut(id).expect("watch_of names live watches");
+        for &(place, stamp) in places {
+            if watch.armed.get(&place).is_some_and(|armed| armed.item.stamp == stamp) {
+                watch.disarm(place);
+            }
+        }
+    }
+
+    /// Nothing is watched under that name any more.
+    pub fn fetch_end(&mut self, origin: ShardId, name: WatchName) {
+        if let Some(watch) = self.watch_of.remove(&(origin, name)) {
             self.watches.remove(watch);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn read_items(
+    fn watch_named(&mut self, origin: ShardId, name: WatchName) -> &mut Watch {
+        let watches = &mut self.watches;
+        let new = || watches.insert(Watch { origin, name, waits: None, armed: HashMap::default() });
+        let id = *self.watch_of.entry((origin, name)).or_insert_with(new);
+        self.watches.get_mut(id).expect("watch_of names live watches")
+    }
+
+    fn read_items(
         &mut self,
         origin: ShardId,
-        pending: SlotId,
-        (bytes_max, bytes_min): (u32, u32),
+        ask: FetchAsk,
         items: &[FetchItem],
         is_news: bool,
         now: Now,
         disk: &mut DiskQueue,
     ) {
-        let ask =
-            FetchAsk { origin, pending, is_news, outstanding: 0, results: Vec::with_capacity(items.len()) };
-        let ask_id = self.fetches.insert(ask);
+        let results = Vec::with_capacity(items.len());
+        let id = self.fetches.insert(Reading { origin, ask, is_news, outstanding: 0, results });
+        let (bytes_max, bytes_min) = ask.bytes;
         let mut bytes_left = bytes_max;
         let mut first = true;
         for item in items {
             let mut result = self.begin_result(item, is_news);
-            if result.error == ErrorCode::None && result.diverging.is_none() {
+            if !result.is_urgent() {
                 let slot = self.slot_of(item.key).expect("begin_result found it");
                 match self.read_one(slot, item, bytes_left, first, now, disk) {
                     ReadStart::Ready(read) => {
@@ -71,8 +108,8 @@ impl Owner {
                         // How much it will be is not known yet; charging the bound keeps the sum below it.
                         bytes_left = bytes_left.saturating_sub(item.bytes_max);
                         first = false;
-                        self.reads.insert((slot, ticket), ReadFor::Fetch { ask: ask_id, result });
-                        self.fetches.get_mut(ask_id).expect("just inserted").outstanding += 1;
+                        self.reads.insert((slot, ticket), ReadFor::Fetch { reading: id, result });
+                        self.fetches.get_mut(id).expect("just inserted").outstanding += 1;
                         continue;
                     }
                     ReadStart::OutOfRange => {
@@ -83,19 +120,20 @@ impl Owner {
                         result.error = read_error_code(&error);
                         self.partition(slot).traffic.fetch_failed += 1;
                     }
-                    ReadStart::Empty => {
-                        let bytes_max = item.bytes_max.min(bytes_max);
-                        result.watching =
-                            self.watch(origin, pending, slot, &FetchItem { bytes_max, ..*item });
+                    // At the end, or there is too little room for a batch.
+                    ReadStart::Empty if !is_news => {
+                        let beyond = item.offset.max(result.high_watermark);
+                        result.watching = self.watch(origin, &ask, slot, item, beyond);
                     }
+                    ReadStart::Empty => {}
                 }
             }
-            self.fetches.get_mut(ask_id).expect("just inserted").results.push(result);
+            self.fetches.get_mut(id).expect("just inserted").results.push(result);
         }
-        if !is_news && bytes_max - bytes_left < bytes_min {
-            self.watch_further(ask_id, items, bytes_max);
+        if !is_news && ask.waits && bytes_max - bytes_left < bytes_min {
+            self.watch_further(id, items);
         }
-        self.finish_fetch_if_done(ask_id);
+        self.finish_fetch_if_done(id);
     }
 
     fn read_one(
@@ -120,7 +158,7 @@ impl Owner {
     }
 
     fn begin_result(&mut self, item: &FetchItem, is_news: bool) -> FetchResult {
-        let mut result = FetchResult::nothing(item.index, ErrorCode::None);
+        let mut result = FetchResult::nothing((item.place, item.stamp, item.index), ErrorCode::None);
         let Some(slot) = self.slot_of(item.key).filter(|_| !self.closed) else {
             result.error = ErrorCode::NotLeaderOrFollower;
             return result;
@@ -148,44 +186,110 @@ impl Owner {
         result
     }
 
-    fn watch(&mut self, origin: ShardId, pending: SlotId, slot: u32, item: &FetchItem) -> bool {
-        if item.watch_beyond.is_none() {
-            return false;
+    /// Has whoever asks told once the high watermark is beyond `beyond`. False if it does not want to know.
+    fn watch(
+        &mut self,
+        origin: ShardId,
+        ask: &FetchAsk,
+        slot: u32,
+        item: &FetchItem,
+        beyond: Offset,
+    ) -> bool {
+        let Some(name) = ask.watch else { return false };
+        self.armings += 1;
+        let arming = self.armings;
+        let watch = self.watch_named(origin, name);
+        if matches!(name, WatchName::Fetch(_)) {
+            watch.waits = Some((ask.pending, ask.bytes.0));
         }
-        let watches = &mut self.watches;
-        let id = *self
-            .watch_of
-            .entry((origin, pending))
-            .or_insert_with(|| watches.insert(Watch { origin, pending, items: Vec::new() }));
-        let watch = watches.get_mut(id).expect("watch_of names live watches");
-        let watcher = Watcher { watch: id, item: watch.items.len() as u32 };
-        watch.items.push(*item);
-        let watches = &self.watches;
-        let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
-        partition.watch(watcher, |id| watches.get(id).is_some());
+        watch.arm(Armed { item: *item, beyond, arming });
+        let watch = self.watch_of[&(origin, name)];
+        self.add_watcher(slot, Watcher { watch, place: item.place, arming });
         true
     }
 
+    fn add_watcher(&mut self, slot: u32, watcher: Watcher) {
+        let watches = &self.watches;
+        let partition = self.partitions[slot as usize].as_mut().expect("slots in use are filled");
+        partition.watch(watcher, |other| {
+            watches.get(other.watch).is_some_and(|watch| watch.armed(other).is_some())
+        });
+    }
+
     /// Watches the partitions that gave records, but too few.
-    fn watch_further(&mut self, ask_id: SlotId, items: &[FetchItem], bytes_max: u32) {
-        let ask = self.fetches.get_mut(ask_id).expect("the caller's");
-        let (origin, pending) = (ask.origin, ask.pending);
-        let mut results = core::mem::take(&mut ask.results);
+    fn watch_further(&mut self, id: SlotId, items: &[FetchItem]) {
+        let reading = self.fetches.get_mut(id).expect("the caller's");
+        let (origin, ask) = (reading.origin, reading.ask);
+        let mut results = core::mem::take(&mut reading.results);
         for result in results.iter_mut().filter(|result| result.bytes > 0) {
-            let item = items.iter().find(|item| item.index == result.index).expect("results answer items");
-            let watch_beyond = item.watch_beyond.map(|_| result.high_watermark);
-            let item = FetchItem { watch_beyond, bytes_max: item.bytes_max.min(bytes_max), ..*item };
+            let item = items.iter().find(|item| item.place == result.place).expect("results answer items");
             if let Some(slot) = self.slot_of(item.key) {
-                result.watching = self.watch(origin, pending, slot, &item);
+                result.watching = self.watch(origin, &ask, slot, item, result.high_watermark);
             }
         }
-        self.fetches.get_mut(ask_id).expect("the caller's").results = results;
+        self.fetches.get_mut(id).expect("the caller's").results = results;
+    }
+
+    /// Tells whoever watches a partition of its new high watermark, or that it is gone.
+    pub(super) fn wake_watchers(&mut self, slot: u32, now: Now, disk: &mut DiskQueue) {
+        let partition = self.partition(slot);
+        let high_watermark = partition.high_watermark();
+        let serves = partition.is_online() && !partition.deleted;
+        for watcher in partition.take_watchers() {
+            let Some(watch) = self.watches.get_mut(watcher.watch) else { continue };
+            let Some(&Armed { item, beyond, .. }) = watch.armed(&watcher) else { continue };
+            if serves && high_watermark <= beyond {
+                self.add_watcher(slot, watcher);
+                continue;
+            }
+            let Some((pending, bytes_max)) = watch.waits else {
+                self.tell_due(&watcher);
+                continue;
+            };
+            let (origin, name) = (watch.origin, watch.name);
+            if serves {
+                // Watched on until the fetch is answered: the news may be less than its minimum.
+                watch.arm(Armed { item, beyond: high_watermark, arming: watcher.arming });
+                self.add_watcher(slot, watcher);
+            } else {
+                watch.disarm(item.place);
+            }
+            let bytes = (item.bytes_max.min(bytes_max), 0);
+            let ask = FetchAsk { pending, bytes, watch: Some(name), waits: true };
+            self.read_items(origin, ask, &[item], true, now, disk);
+        }
+    }
+
+    /// The log begins elsewhere: sessions are to tell their clients.
+    pub(super) fn tell_start_moved(&mut self, slot: u32) {
+        for watcher in self.partition(slot).take_watchers() {
+            let Some(watch) = self.watches.get(watcher.watch) else { continue };
+            match watch.name {
+                WatchName::Session(_) => self.tell_due(&watcher),
+                WatchName::Fetch(_) => self.add_watcher(slot, watcher),
+            }
+        }
+    }
+
+    /// Has the session whose watch that is look at the place again. Several in a row make one message.
+    fn tell_due(&mut self, watcher: &Watcher) {
+        let Some(watch) = self.watches.get_mut(watcher.watch) else { return };
+        let (Some(armed), WatchName::Session(session)) = (watch.armed(watcher), watch.name) else { return };
+        let (origin, place) = (watch.origin, (armed.item.place, armed.item.stamp));
+        watch.disarm(watcher.place);
+        if let Some((to, MeshMessage::FetchDue { session: same, places })) = self.out.last_mut()
+            && (*to, *same) == (origin, session)
+        {
+            places.push(place);
+        } else {
+            self.out.push((origin, MeshMessage::FetchDue { session, places: vec![place] }));
+        }
     }
 
     pub(super) fn on_fetch_read(
         &mut self,
         slot: u32,
-        ask_id: SlotId,
+        reading: SlotId,
         mut result: FetchResult,
         read: Result<LogRead, ReadError>,
     ) {
@@ -196,24 +300,28 @@ impl Owner {
         }
         // The watermark may have moved on while the disk read; the newer one is as true and more useful.
         result.high_watermark = self.partition(slot).high_watermark();
-        let Some(ask) = self.fetches.get_mut(ask_id) else { return };
-        ask.results.push(result);
-        ask.outstanding -= 1;
-        self.finish_fetch_if_done(ask_id);
+        let Some(asked) = self.fetches.get_mut(reading) else { return };
+        asked.results.push(result);
+        asked.outstanding -= 1;
+        self.finish_fetch_if_done(reading);
     }
 
-    fn finish_fetch_if_done(&mut self, ask_id: SlotId) {
-        if self.fetches.get(ask_id).is_none_or(|ask| ask.outstanding > 0) {
+    fn finish_fetch_if_done(&mut self, id: SlotId) {
+        if self.fetches.get(id).is_none_or(|reading| reading.outstanding > 0) {
             return;
         }
-        let ask = self.fetches.remove(ask_id).expect("just looked at");
-        let (pending, results) = (ask.pending, ask.results);
-        let message = if ask.is_news {
-            MeshMessage::FetchNews { pending, results }
-        } else {
-            MeshMessage::Fetched { pending, results }
+        let Reading { origin, ask, is_news, results, .. } = self.fetches.remove(id).expect("just looked at");
+        let FetchAsk { pending, watch, .. } = ask;
+        let message = match watch {
+            Some(watch) if is_news => MeshMessage::FetchNews { pending, watch, results },
+            _ => {
+                if let Some(watch) = watch.filter(|_| suffices(&results, ask.bytes.1)) {
+                    self.fetch_cancel(origin, pending, watch);
+                }
+                MeshMessage::Fetched { pending, watch, results }
+            }
         };
-        self.out.push((ask.origin, message));
+        self.out.push((origin, message));
     }
 
     /// Answers questions; `QueryResults` follows in `out`, at once unless the disk must be asked.
