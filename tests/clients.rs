@@ -31,6 +31,9 @@ const RECORD_COUNT: u64 = 100_000;
 /// and so does the broker.
 const PROGRAM_COUNT_MAX: u32 = 2;
 
+/// How long a program may take: several times what the slowest needs beside another one.
+const PROGRAM_SECONDS_MAX: &str = "900";
+
 /// A client program: how to start it, and what the records it writes look like to others.
 #[derive(Clone, Copy)]
 struct Program {
@@ -129,10 +132,17 @@ impl Program {
     }
 }
 
-/// Runs a command to its end: everything it printed, and whether it failed.
+/// Runs a command to its end: everything it printed, and whether it failed. One that hangs is asked where it stands, which
+/// Java, Go and Python tell, and ended.
 pub fn output_of(command: &mut Command) -> (String, bool) {
     let _busy = harness::busy();
-    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--verbose", "--signal=QUIT", "--kill-after=10", PROGRAM_SECONDS_MAX]);
+    bounded.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        bounded.env(name, value.expect("no program wants a variable removed"));
+    }
+    let output = bounded.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let said =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (said, !output.status.success())

@@ -1,6 +1,7 @@
 """aiokafka round trip; see ../README.md. Its calls are coroutines, run here one after another on a loop of our own."""
 
 import asyncio
+import signal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -18,8 +19,14 @@ class Aiokafka(roundtrip.Client):
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
         self.loop = asyncio.new_event_loop()
+        self.loop.add_signal_handler(signal.SIGQUIT, self.explain)
         self.consumer = None
         self.partition_count = {}
+
+    def explain(self):
+        """Says what each task waits for: whoever asks believes that this hangs."""
+        for task in asyncio.all_tasks(self.loop):
+            task.print_stack()
 
     def run(self, coroutine):
         """Runs one coroutine to its end."""
@@ -121,7 +128,8 @@ class Aiokafka(roundtrip.Client):
                 for m in messages:
                     yield m.partition, m.offset, m.timestamp, m.key, m.value, list(m.headers)
                 left -= len(messages)
-        consumer.unsubscribe()
+        # Stays assigned: if a fetch is answered in between, `stop` after `unsubscribe` waits for ever in aiokafka 0.14
+        # (its fetcher takes the cancellation for that of the fetch), whatever the broker.
 
     def close(self):
         if self.consumer is not None:

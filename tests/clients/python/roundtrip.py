@@ -4,7 +4,9 @@ A program hands over an object with the few calls that differ between clients (`
 """
 
 import argparse
+import faulthandler
 import json
+import signal
 import sys
 import time
 
@@ -171,6 +173,7 @@ def arguments():
 
 def main(make):
     """Runs a program: `make(bootstrap)` gives the client."""
+    faulthandler.register(signal.SIGQUIT)
     options = arguments()
     counts = {"produced": 0, "earliest": 0, "offset": 0, "timestamp": 0}
     began = time.monotonic()
