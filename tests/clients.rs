@@ -16,9 +16,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use crate::cli;
 use crate::fetched::{self, Codec};
@@ -32,7 +35,9 @@ const RECORD_COUNT: u64 = 100_000;
 const PROGRAM_COUNT_MAX: u32 = 2;
 
 /// How long a program may take: several times what the slowest needs beside another one.
-const PROGRAM_SECONDS_MAX: &str = "900";
+const PROGRAM_TIME_MAX: Duration = Duration::from_secs(900);
+/// How long it may take to say where it stands.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A client program: how to start it, and what the records it writes look like to others.
 #[derive(Clone, Copy)]
@@ -120,6 +125,7 @@ impl Program {
     /// Runs the program and returns its report. Panics with all it said if it fails.
     fn run(self, broker: &Broker, run: &Run, mode: &str, writer: &str) -> String {
         let mut command = self.command();
+        command.stdin(Stdio::null());
         command.args(["--bootstrap", broker.address(), "--prefix", &run.prefix]);
         command.args(["--seed", &run.seed.to_string(), "--records", &record_count().to_string()]);
         command.args(["--mode", mode, "--writer", writer]);
@@ -136,13 +142,21 @@ impl Program {
 /// Java, Go and Python tell, and ended.
 pub fn output_of(command: &mut Command) -> (String, bool) {
     let _busy = harness::busy();
-    let mut bounded = Command::new("timeout");
-    bounded.args(["--verbose", "--signal=QUIT", "--kill-after=10", PROGRAM_SECONDS_MAX]);
-    bounded.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        bounded.env(name, value.expect("no program wants a variable removed"));
-    }
-    let output = bounded.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = started.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let pid = child.id().to_string();
+    let (ended, wait) = mpsc::channel::<()>();
+    let watcher = thread::spawn(move || {
+        for (limit, signal) in [(PROGRAM_TIME_MAX, "-QUIT"), (LAST_WORDS_TIME_MAX, "-KILL")] {
+            if wait.recv_timeout(limit) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            Command::new("kill").args([signal, &pid]).status().expect("kill(1) is there");
+        }
+    });
+    let output = child.wait_with_output().expect("it was started");
+    drop(ended);
+    watcher.join().expect("does not panic");
     let said =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (said, !output.status.success())
