@@ -273,7 +273,7 @@ fn fill(rig: &mut Rig, count: usize) {
 fn want_of_descriptors_refuses_and_heals() {
     check_without_descriptors("a new log", 0, Rig::settle);
     // Of random sizes, but the seed is fixed.
-    check_without_descriptors("an open segment is filled, the next one has no file", 11, |rig| {
+    check_without_descriptors("an open segment is filled, the next one has no file", 9, |rig| {
         fill(rig, 1);
         rig.disk.no_descriptor = true;
     });

@@ -217,30 +217,42 @@ fn text(op: &DiskOp) -> String {
 }
 
 #[test]
-fn the_pool_renames_in_order_and_numbers_only_what_is_free() {
+fn the_pool_takes_over_in_order_and_numbers_only_what_is_free() {
     let mut queue = DiskQueue::default();
     let mut pool = SegmentPool::open(9, 2, &mut queue);
     let mut notices = Vec::new();
-    let start: Vec<(DiskToken, String)> = queue.drain().map(|(token, op)| (token, text(&op))).collect();
-    assert!(start[1].1.starts_with("remove deleted/2"), "{start:?}");
-    pool.recycle("a/1.log".to_owned(), 65_536, Vec::new(), &mut queue);
-    pool.recycle("a/2.log".to_owned(), 65_536, Vec::new(), &mut queue);
+    let (listing, _) = only(&mut queue);
+    for base_offset in 1..=5 {
+        pool.recycle("a", Offset(base_offset), 65_536, Vec::new(), &mut queue);
+    }
     assert!(queue.is_empty(), "not before spare/ is known");
     let entry = |name: &str| DirEntry { name: name.to_owned(), len: 65_536, is_dir: false };
     let found = vec![entry("1-9.log"), entry("2-7.log"), entry("2-x.log"), entry("junk")];
-    pool.on_disk(start[0].0, Ok(DiskOutcome::Listed(found)), &mut queue, &mut notices);
+    pool.on_disk(listing, Ok(DiskOutcome::Listed(found)), &mut queue, &mut notices);
     assert_eq!(pool.spare_count(), 1, "its own, and no other shard's");
-    let (token, op) = only(&mut queue);
-    assert_eq!(op, "rename a/1.log spare/2-8.dirty");
-    pool.on_disk(token, Err(DiskError::Io(5)), &mut queue, &mut notices);
-    assert_eq!(notices.len(), 1);
-    assert!(queue.is_empty(), "the second waits behind the first");
-    pool.tick(&mut queue);
-    let (token, op) = only(&mut queue);
-    assert_eq!(op, "rename a/1.log spare/2-9.dirty");
-    pool.on_disk(token, Ok(DiskOutcome::Done), &mut queue, &mut notices);
-    let next: Vec<String> = queue.drain().map(|(_, op)| text(&op)).collect();
-    assert_eq!(next, ["open spare/2-9.dirty", "rename a/2.log spare/2-10.dirty"]);
+    let name = |base_offset: u8| format!("a/0000000000000000000{base_offset}");
+    let mut next = |queue: &mut DiskQueue, expected: String, result| {
+        let ops: Vec<_> = queue.drain().map(|(token, op)| (token, text(&op))).collect();
+        let (token, op) = ops.last().expect("one after the other");
+        assert_eq!(*op, expected);
+        pool.on_disk(*token, result, queue, &mut notices);
+        if queue.is_empty() {
+            pool.tick(queue);
+        }
+    };
+    let done = || Ok(DiskOutcome::Done);
+    next(&mut queue, format!("remove {}.index", name(1)), done());
+    next(&mut queue, format!("rename {}.log spare/2-8.dirty", name(1)), Err(DiskError::Io(5)));
+    next(&mut queue, format!("rename {}.log spare/2-8.dirty", name(1)), done());
+    next(&mut queue, format!("remove {}.index", name(2)), done());
+    next(&mut queue, format!("rename {}.log spare/2-9.dirty", name(2)), Err(DiskError::Missing));
+    next(&mut queue, format!("remove {}.index", name(3)), done());
+    next(&mut queue, format!("rename {}.log spare/2-10.dirty", name(3)), done());
+    next(&mut queue, format!("remove {}.index", name(4)), done());
+    next(&mut queue, format!("rename {}.log spare/2-11.dirty", name(4)), done());
+    next(&mut queue, format!("remove {}.index", name(5)), done());
+    next(&mut queue, format!("remove {}.log", name(5)), done());
+    assert_eq!(notices.len(), 1, "what failed, once");
     assert_eq!(pool.take(4096, 65_536), Some(("spare/2-7.log".to_owned(), 65_536)));
     assert_eq!(pool.take(4096, 65_536), None);
 }

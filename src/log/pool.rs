@@ -10,16 +10,19 @@
 //! ```text
 //! spare/<shard>-<n>.log      zeros from end to end
 //! spare/<shard>-<n>.dirty    a former segment on its way there
-//! deleted/<shard>/<n>        a former segment on its way out
 //! ```
 //!
-//! A file is not overwritten while a reader still holds it: a response may be under way from it. Files are taken over
+//! A file is not overwritten while a reader still holds it: a response may be under way from it. Files leave their logs
 //! one after the other, in the order in which they are handed over, so that after a crash a log lacks segments at its
-//! front and not between others.
+//! front and not between others, and so that the disk is never busy with more than one of them: retention may hand over
+//! hundreds at once.
 
 use std::collections::VecDeque;
 
+use corelane_base::id::Offset;
+
 use crate::disk::{DiskError, DiskOp, DiskOutcome, DiskQueue, DiskToken, FileHandle, FileWatch};
+use crate::segment::{index_name, log_name};
 use crate::settings::{LogNotice, NoticeLevel};
 
 /// Spare files kept; what retention hands over beyond is removed.
@@ -52,15 +55,25 @@ struct Dirty {
     cleaning: Cleaning,
 }
 
-/// A file that a log has handed over and that still has its name there.
+/// A segment that a log has handed over and whose file still has its name there.
 #[derive(Debug)]
 struct Handover {
-    from: String,
-    number: u64,
+    dir: String,
+    base_offset: Offset,
     len: u64,
     watches: Vec<FileWatch>,
-    /// It becomes a spare; else it is removed.
-    kept: bool,
+    leaving: Leaving,
+}
+
+/// What is under way for the first handover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// Its index is being removed.
+    Unindexing,
+    /// The file is being removed.
+    Removing,
+    /// It is being renamed into `spare/`, by that number.
+    Naming(u64),
 }
 
 #[derive(Debug)]
@@ -78,10 +91,10 @@ pub struct SegmentPool {
     listing: Option<DiskToken>,
     spares: Vec<Spare>,
     dirty: Vec<Dirty>,
-    /// First come, first renamed.
+    /// First come, first served.
     handovers: VecDeque<Handover>,
-    /// The rename of the first of them.
-    renaming: Option<DiskToken>,
+    /// The operation for the first of them.
+    leaving: Option<DiskToken>,
     /// Operations whose answer matters to nobody.
     removing: Vec<DiskToken>,
 }
@@ -91,7 +104,6 @@ impl SegmentPool {
     /// `shard` names its files.
     pub fn open(slot: u32, shard: u16, disk: &mut DiskQueue) -> SegmentPool {
         let listing = Some(disk.push(slot, DiskOp::List { path: "spare".to_owned() }));
-        let leftovers = disk.push(slot, DiskOp::Remove { path: format!("deleted/{shard}") });
         SegmentPool {
             slot,
             shard,
@@ -100,8 +112,8 @@ impl SegmentPool {
             spares: Vec::new(),
             dirty: Vec::new(),
             handovers: VecDeque::new(),
-            renaming: None,
-            removing: vec![leftovers],
+            leaving: None,
+            removing: Vec::new(),
         }
     }
 
@@ -121,47 +133,63 @@ impl SegmentPool {
         Some((self.spare_path(spare.number), spare.len))
     }
 
-    /// Takes over a former segment's file, `len` bytes long. `watches` are the handles that may still be in use.
-    pub fn recycle(&mut self, path: String, len: u64, watches: Vec<FileWatch>, disk: &mut DiskQueue) {
-        // The number is given when it is used: until `spare/` is listed, nobody knows which are free.
-        self.handovers.push_back(Handover { from: path, number: 0, len, watches, kept: false });
-        self.rename_next(disk);
+    /// Takes over a former segment of the log in `dir`: its file, `len` bytes long, and its index if there is one.
+    /// `watches` are the handles that may still be in use.
+    pub fn recycle(
+        &mut self,
+        dir: &str,
+        base_offset: Offset,
+        len: u64,
+        watches: Vec<FileWatch>,
+        disk: &mut DiskQueue,
+    ) {
+        let leaving = Leaving::Unindexing;
+        self.handovers.push_back(Handover { dir: dir.to_owned(), base_offset, len, watches, leaving });
+        self.go_on(disk);
     }
 
-    fn rename_next(&mut self, disk: &mut DiskQueue) {
-        if self.renaming.is_some() || self.listing.is_some() {
+    /// The next operation for the first handover.
+    fn go_on(&mut self, disk: &mut DiskQueue) {
+        // Until `spare/` is listed, nobody knows which numbers are free.
+        if self.leaving.is_some() || self.listing.is_some() {
             return;
         }
         let Some(first) = self.handovers.front() else { return };
-        let (from, kept) = (first.from.clone(), self.has_room(first.len));
-        let number = self.number();
-        let to = if kept { self.dirty_path(number) } else { format!("deleted/{}/{number}", self.shard) };
-        self.renaming = Some(disk.push(self.slot, DiskOp::Rename { from, to }));
-        if let Some(first) = self.handovers.front_mut() {
-            first.number = number;
-            first.kept = kept;
-        }
+        let file = format!("{}/{}", first.dir, log_name(first.base_offset));
+        let op = match first.leaving {
+            Leaving::Unindexing => {
+                DiskOp::Remove { path: format!("{}/{}", first.dir, index_name(first.base_offset)) }
+            }
+            Leaving::Removing => DiskOp::Remove { path: file },
+            Leaving::Naming(number) => DiskOp::Rename { from: file, to: self.dirty_path(number) },
+        };
+        self.leaving = Some(disk.push(self.slot, op));
     }
 
-    fn on_renamed(
+    fn on_left(
         &mut self,
         result: Result<DiskOutcome, DiskError>,
         disk: &mut DiskQueue,
         notices: &mut Vec<LogNotice>,
     ) {
-        self.renaming = None;
+        self.leaving = None;
         let Some(first) = self.handovers.front() else { return };
+        let (len, leaving) = (first.len, first.leaving);
         match result {
-            Ok(_) if first.kept => {
-                if let Some(Handover { number, len, watches, .. }) = self.handovers.pop_front() {
-                    self.dirty.push(Dirty { number, len, watches, cleaning: Cleaning::Held });
-                    self.clean_if_free(self.dirty.len() - 1, disk);
+            Ok(_) if leaving == Leaving::Unindexing => {
+                let kept = self.has_room(len);
+                let leaving = if kept { Leaving::Naming(self.number()) } else { Leaving::Removing };
+                if let Some(first) = self.handovers.front_mut() {
+                    first.leaving = leaving;
                 }
             }
             Ok(_) => {
-                let path = format!("deleted/{}/{}", self.shard, first.number);
-                self.removing.push(disk.push(self.slot, DiskOp::Remove { path }));
-                self.handovers.pop_front();
+                if let Some(Handover { watches, leaving: Leaving::Naming(number), .. }) =
+                    self.handovers.pop_front()
+                {
+                    self.dirty.push(Dirty { number, len, watches, cleaning: Cleaning::Held });
+                    self.clean_if_free(self.dirty.len() - 1, disk);
+                }
             }
             // The whole log was removed meanwhile.
             Err(DiskError::Missing) => {
@@ -169,12 +197,13 @@ impl SegmentPool {
             }
             // `tick` tries again; those behind wait, for the order's sake.
             Err(error) => {
-                let text = format!("{} could not be moved away: {error}", first.from);
+                let name = log_name(first.base_offset);
+                let text = format!("{}/{name} could not be moved away: {error}", first.dir);
                 notices.push(LogNotice { level: NoticeLevel::Warn, text });
                 return;
             }
         }
-        self.rename_next(disk);
+        self.go_on(disk);
     }
 
     /// Takes in a completion.
@@ -192,10 +221,10 @@ impl SegmentPool {
                     self.on_found(&entry.name, entry.len, disk);
                 }
             }
-            return self.rename_next(disk);
+            return self.go_on(disk);
         }
-        if self.renaming == Some(token) {
-            return self.on_renamed(result, disk, notices);
+        if self.leaving == Some(token) {
+            return self.on_left(result, disk, notices);
         }
         if let Some(i) = self.removing.iter().position(|&waiting| waiting == token) {
             self.removing.swap_remove(i);
@@ -211,14 +240,14 @@ impl SegmentPool {
         for i in 0..self.dirty.len() {
             self.clean_if_free(i, disk);
         }
-        self.rename_next(disk);
+        self.go_on(disk);
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.listing.is_none()
-            && self.renaming.is_none()
+            && self.leaving.is_none()
             && self.removing.is_empty()
             && self.dirty.iter().all(|dirty| dirty.cleaning.token().is_none())
     }

@@ -274,8 +274,7 @@ impl Log {
         };
         // Deleted, or cleaned into others, before the checkpoint was written, but still there.
         for file in files.extract_if(.., |file| !is_known(file.base_offset)) {
-            let path = format!("{}/{}", self.dir, log_name(file.base_offset));
-            cx.pool.recycle(path, file.len, Vec::new(), cx.disk);
+            cx.pool.recycle(&self.dir, file.base_offset, file.len, Vec::new(), cx.disk);
         }
         let mut count = checkpoint.segments.len();
         let exists = |files: &[Candidate], base: Offset| {
@@ -325,8 +324,7 @@ impl Log {
                 if file.base_offset < expected
                     && recovery.candidates.iter().any(|other| other.base_offset == expected) =>
             {
-                let path = format!("{}/{}", self.dir, log_name(file.base_offset));
-                cx.pool.recycle(path, file.len, Vec::new(), cx.disk);
+                cx.pool.recycle(&self.dir, file.base_offset, file.len, Vec::new(), cx.disk);
                 recovery.candidates.pop_front();
                 self.begin_candidate(cx);
             }

@@ -370,10 +370,7 @@ impl Log {
                 waits.push(replaced);
                 continue;
             }
-            let index = format!("{}/{}", self.dir, index_name(replaced.base_offset));
-            self.start(Job::Ignored, DiskOp::Remove { path: index }, cx);
-            let path = format!("{}/{}", self.dir, log_name(replaced.base_offset));
-            cx.pool.recycle(path, replaced.len, replaced.watches, cx.disk);
+            cx.pool.recycle(&self.dir, replaced.base_offset, replaced.len, replaced.watches, cx.disk);
         }
         self.replaced = waits;
     }

@@ -8,10 +8,9 @@
 
 use corelane_base::id::Offset;
 
-use crate::disk::DiskOp;
 use crate::error::ReadError;
-use crate::log::{Doomed, Job, Log, LogCx, LogState};
-use crate::segment::{Segment, SegmentFile, index_name, log_name};
+use crate::log::{Doomed, Log, LogCx, LogState};
+use crate::segment::{Segment, SegmentFile};
 use crate::settings::NoticeLevel;
 
 impl Log {
@@ -168,10 +167,7 @@ impl Log {
             doomed.change <= stored || (self.lacks_space() && self.doomed.len() > spare_count)
         }) {
             let Some(doomed) = self.doomed.pop_front() else { return };
-            let index = format!("{}/{}", self.dir, index_name(doomed.base_offset));
-            self.start(Job::Ignored, DiskOp::Remove { path: index }, cx);
-            let path = format!("{}/{}", self.dir, log_name(doomed.base_offset));
-            cx.pool.recycle(path, doomed.len, doomed.watches, cx.disk);
+            cx.pool.recycle(&self.dir, doomed.base_offset, doomed.len, doomed.watches, cx.disk);
         }
     }
 }

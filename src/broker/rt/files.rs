@@ -78,7 +78,7 @@ impl Site {
 
     fn create(&self, path: &str, bytes: u64) -> io::Result<DiskOutcome> {
         let full = self.at(path)?;
-        self.make_parents(&full)?;
+        let above = self.make_parents(&full)?;
         let parent = self.parent(&full)?;
         check_reserve(&parent)?;
         File::options().write(true).create_new(true).open(&full)?;
@@ -86,6 +86,7 @@ impl Site {
             let (file, _) = SegmentFile::open(&full, &self.helper)?;
             zero(file.get::<SegmentFile>(), 0, bytes)?;
             parent.sync_all()?;
+            sync_dirs(&above)?;
             Ok(DiskOutcome::Opened { file, len: bytes })
         };
         filled().inspect_err(|_| {
@@ -96,7 +97,7 @@ impl Site {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<DiskOutcome> {
         let (from, to) = (self.at(from)?, self.at(to)?);
-        self.make_parents(&to)?;
+        let above = self.make_parents(&to)?;
         let parent = self.parent(&to)?;
         let other = if from.parent() == to.parent() { None } else { Some(self.parent(&from)?) };
         let _replaced = SegmentFile::hold_doomed(&to, &self.helper);
@@ -105,6 +106,7 @@ impl Site {
         if let Some(other) = other {
             other.sync_all()?;
         }
+        sync_dirs(&above)?;
         Ok(DiskOutcome::Done)
     }
 
@@ -184,7 +186,7 @@ impl Site {
         let full = self.at(path)?;
         let name = full.file_name().ok_or_else(|| errno(libc::EINVAL))?.to_string_lossy();
         let unfinished = full.with_file_name(format!("{UNFINISHED}{name}"));
-        self.make_parents(&full)?;
+        let above = self.make_parents(&full)?;
         let parent = self.parent(&full)?;
         let written = || {
             let mut file = File::create(&unfinished)?;
@@ -196,6 +198,7 @@ impl Site {
             let _ = fs::remove_file(&unfinished);
         })?;
         parent.sync_all()?;
+        sync_dirs(&above)?;
         Ok(DiskOutcome::Done)
     }
 
@@ -205,17 +208,21 @@ impl Site {
         Ok(DiskOutcome::Space { total: of(room.f_blocks), free: of(room.f_bavail) })
     }
 
-    /// Makes the directories above `full` that are missing, each synced into its parent.
-    fn make_parents(&self, full: &Path) -> io::Result<()> {
-        let Some(parent) = full.parent() else { return Ok(()) };
+    /// Makes the directories above `full` that are missing. Gives the directories they were made in, which are to be
+    /// synced at the end: a journal takes the new directories, the file in them and what it holds in one piece.
+    fn make_parents(&self, full: &Path) -> io::Result<Vec<File>> {
+        let Some(parent) = full.parent() else { return Ok(Vec::new()) };
         if parent == self.root || parent.is_dir() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        self.make_parents(parent)?;
+        let mut changed = self.make_parents(parent)?;
         let above = self.parent(parent)?;
         match DirBuilder::new().mode(0o750).create(parent) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e),
-            _ => above.sync_all(),
+            _ => {
+                changed.push(above);
+                Ok(changed)
+            }
         }
     }
 
@@ -253,6 +260,10 @@ fn zero(file: &SegmentFile, offset: u64, len: u64) -> io::Result<()> {
 /// The file's data, and of its metadata what reading it needs; the device's own cache included.
 fn sync(file: &SegmentFile) -> io::Result<()> {
     Ok(rustix::fs::fdatasync(file.direct())?)
+}
+
+fn sync_dirs(dirs: &[File]) -> io::Result<()> {
+    dirs.iter().try_for_each(File::sync_all)
 }
 
 fn errno(number: i32) -> io::Error {
