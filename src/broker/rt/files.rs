@@ -84,9 +84,10 @@ impl Site {
         File::options().write(true).create_new(true).open(&full)?;
         let filled = || {
             let (file, _) = SegmentFile::open(&full, &self.helper)?;
-            zero(file.get::<SegmentFile>(), 0, bytes)?;
-            parent.sync_all()?;
+            write_zeros(file.get::<SegmentFile>(), 0, bytes)?;
             sync_dirs(&above)?;
+            sync(file.get::<SegmentFile>())?;
+            parent.sync_all()?;
             Ok(DiskOutcome::Opened { file, len: bytes })
         };
         filled().inspect_err(|_| {
@@ -102,11 +103,11 @@ impl Site {
         let other = if from.parent() == to.parent() { None } else { Some(self.parent(&from)?) };
         let _replaced = SegmentFile::hold_doomed(&to, &self.helper);
         fs::rename(&from, &to)?;
+        sync_dirs(&above)?;
         parent.sync_all()?;
         if let Some(other) = other {
             other.sync_all()?;
         }
-        sync_dirs(&above)?;
         Ok(DiskOutcome::Done)
     }
 
@@ -197,8 +198,8 @@ impl Site {
         written().inspect_err(|_| {
             let _ = fs::remove_file(&unfinished);
         })?;
-        parent.sync_all()?;
         sync_dirs(&above)?;
+        parent.sync_all()?;
         Ok(DiskOutcome::Done)
     }
 
@@ -208,8 +209,9 @@ impl Site {
         Ok(DiskOutcome::Space { total: of(room.f_blocks), free: of(room.f_bavail) })
     }
 
-    /// Makes the directories above `full` that are missing. Gives the directories they were made in, which are to be
-    /// synced at the end: a journal takes the new directories, the file in them and what it holds in one piece.
+    /// Makes the directories above `full` that are missing. Gives the directories they were made in, to be synced once
+    /// all else is written, but first: others make theirs in them meanwhile, so that this sync is the one that commits
+    /// the journal, and those of the file and its own directory find nothing left to do.
     fn make_parents(&self, full: &Path) -> io::Result<Vec<File>> {
         let Some(parent) = full.parent() else { return Ok(Vec::new()) };
         if parent == self.root || parent.is_dir() {
@@ -234,6 +236,11 @@ impl Site {
 
 /// Writes zeros past the page cache, at half the rate that the device would take them, and syncs.
 fn zero(file: &SegmentFile, offset: u64, len: u64) -> io::Result<()> {
+    write_zeros(file, offset, len)?;
+    sync(file)
+}
+
+fn write_zeros(file: &SegmentFile, offset: u64, len: u64) -> io::Result<()> {
     let whole = [offset, len].iter().all(|n| n.is_multiple_of(BLOCK_BYTES as u64));
     if !whole {
         return Err(errno(libc::EINVAL));
@@ -254,7 +261,7 @@ fn zero(file: &SegmentFile, offset: u64, len: u64) -> io::Result<()> {
             Err(e) => return Err(e.into()),
         }
     }
-    sync(file)
+    Ok(())
 }
 
 /// The file's data, and of its metadata what reading it needs; the device's own cache included.
