@@ -132,9 +132,12 @@ pub fn keeps(run: &Value, rate: f64, p99_ms: f64) -> bool {
     results::is_clean(run) && held && read && p99 < p99_ms
 }
 
-/// Looks for the highest value that holds: doubles, then halves the gap.
+/// Looks for the highest value that holds: doubles it, or halves it until one holds, then halves the gap.
 struct Search {
-    low: f64,
+    first: f64,
+    /// The highest that held.
+    low: Option<f64>,
+    /// The lowest that did not.
     high: Option<f64>,
     tried: u32,
 }
@@ -142,29 +145,28 @@ struct Search {
 impl Search {
     /// So many attempts are enough for a factor of a million; a mood of the machine must not search for ever.
     const TRIES_MAX: u32 = 24;
+    /// What holds not even this part of the first value holds nothing.
+    const PART_MIN: f64 = 1.0 / 64.0;
 
     fn new(first: f64) -> Search {
-        Search { low: first / 2.0, high: None, tried: 0 }
+        Search { first, low: None, high: None, tried: 0 }
     }
 
     /// The next value to try; none when it is known to a tenth.
     fn next(&self) -> Option<f64> {
-        match self.high {
+        match (self.low, self.high) {
             _ if self.tried >= Search::TRIES_MAX => None,
-            None => Some(self.low * 2.0),
-            Some(high) if high / self.low > 1.1 => Some(f64::midpoint(self.low, high)),
-            Some(_) => None,
+            (None, None) => Some(self.first),
+            (Some(low), None) => Some(low * 2.0),
+            (None, Some(high)) => Some(high / 2.0).filter(|half| *half >= self.first * Search::PART_MIN),
+            (Some(low), Some(high)) => Some(f64::midpoint(low, high)).filter(|_| high / low > 1.1),
         }
     }
 
     fn on_answer(&mut self, holds: bool) {
         let Some(value) = self.next() else { return };
         self.tried += 1;
-        if holds {
-            self.low = value;
-        } else {
-            self.high = Some(value);
-        }
+        *(if holds { &mut self.low } else { &mut self.high }) = Some(value);
     }
 }
 
@@ -256,18 +258,21 @@ mod tests {
 
     #[test]
     fn the_search_ends_near_what_holds() {
-        for limit in [900.0, 1000.0, 7300.0, 1_234_567.0] {
+        for limit in [16.0, 120.0, 900.0, 1000.0, 7300.0, 1_234_567.0] {
             let mut search = Search::new(1000.0);
             while let Some(value) = search.next() {
                 search.on_answer(value <= limit);
             }
-            assert!(search.low <= limit, "found {} for {limit}", search.low);
-            assert!(
-                search.low * 1.1 >= limit.min(search.high.unwrap_or(f64::MAX)),
-                "{} for {limit}",
-                search.low
-            );
+            let (low, high) =
+                (search.low.expect("some value holds"), search.high.expect("and some does not"));
+            assert!(low <= limit && limit < high, "{limit} is not between {low} and {high}");
+            assert!(low * 1.1 >= high, "{limit} is between {low} and {high}");
         }
+        let mut vain = Search::new(1000.0);
+        while vain.next().is_some() {
+            vain.on_answer(false);
+        }
+        assert_eq!((vain.low, vain.tried), (None, 7));
         let mut endless = Search::new(1.0);
         while endless.next().is_some() {
             endless.on_answer(true);

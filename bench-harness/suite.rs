@@ -152,6 +152,11 @@ impl Session<'_> {
             let seen = "no figure".to_owned();
             return self.rows.push(Row { target, what, asked: limit.text(), seen, is_met: None });
         };
+        if other.median == 0.0 {
+            let seen = format!("{} against nothing", one.text());
+            let what = what.to_owned();
+            return self.rows.push(Row { target, what, asked: limit.text(), seen, is_met: None });
+        }
         let ratio = one.median / other.median;
         self.rows.push(Row {
             target,
